@@ -1,0 +1,1 @@
+"""What ties the simulators together: scenario, wiring, run, results, command line."""

@@ -1,0 +1,1 @@
+"""Hardware in the loop: adapters by which a real device takes a simulated one's place."""
