@@ -1,0 +1,1 @@
+"""The distribution system operator's envelope controller."""

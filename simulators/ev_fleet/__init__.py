@@ -1,0 +1,1 @@
+"""Electric vehicles and their chargers."""

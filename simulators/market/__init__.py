@@ -1,0 +1,1 @@
+"""Tariffs, bookings and settlement."""

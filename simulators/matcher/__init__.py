@@ -1,0 +1,1 @@
+"""How offers of prosumers meet."""

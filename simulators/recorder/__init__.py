@@ -1,0 +1,1 @@
+"""Writes what happens to Parquet."""
