@@ -1,0 +1,99 @@
+"""What a matching mechanism is, and the registry in which built-in ones and users' own are found by name."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from feederloop.simulators.errors import InputError
+from feederloop.simulators.matcher.orders import FloatArray, OrderBook
+
+GROUP = "feederloop.mechanisms"
+"""The entry point group under which an installed package offers mechanisms of its own."""
+
+BUILT_IN = {
+    "k_double_auction": "feederloop.simulators.matcher.k_double_auction:KDoubleAuction",
+}
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """What came of an order book.
+
+    Args:
+        traded_kwh: What each trader sold (positive) or bought (negative), [traders]; it sums to zero.
+        price_per_kwh: The mean price of each trader's trades, NaN where there is none, [traders].
+        matched_kwh: How much of each order was filled, [orders].
+        price: The one price, or the volume-weighted mean where there are several; NaN without trade.
+    """
+
+    traded_kwh: FloatArray
+    price_per_kwh: FloatArray
+    matched_kwh: FloatArray
+    price: float
+
+
+@runtime_checkable
+class Mechanism(Protocol):
+    """A way of pairing orders: an object that is made once per run from its options and clears every interval."""
+
+    def clear(self, book: OrderBook, *, served_share: FloatArray, rng: np.random.Generator) -> Clearing:
+        """Match the orders of one interval.
+
+        Args:
+            book: The orders.
+            served_share: Which share of its orders each trader was served in the run so far, 0 to 1, 1 for those who
+                have ordered nothing yet, [traders]; for mechanisms that ration by it.
+            rng: The matcher's own random stream, for mechanisms that draw lots.
+        """
+        ...
+
+
+def mechanism_names() -> list[str]:
+    """List the mechanisms that are built in or installed."""
+    return sorted(_found())
+
+
+def make_mechanism(name: str, options: Mapping[str, Any] | None = None) -> Mechanism:
+    """Make the mechanism of this name.
+
+    Args:
+        name: A built-in name, or one that an installed package registers in the group ``feederloop.mechanisms``.
+        options: The mechanism's own options.
+
+    Raises:
+        InputError: There is no such mechanism, or it has no such option.
+    """
+    found = _found()
+    if name not in found:
+        near = get_close_matches(name, found, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"There is no such matching mechanism{hint}", key="mechanism", value=name, allowed=", ".join(sorted(found))
+        )
+    factory = cast(Callable[..., Mechanism], found[name].load())
+    known = inspect.signature(factory).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    for key, value in (options or {}).items():
+        if key not in known and not takes_any:
+            raise InputError(
+                f"The mechanism {name!r} has no such option", key=key, value=value, allowed=", ".join(known) or "none"
+            )
+    mechanism = factory(**(options or {}))
+    if not isinstance(mechanism, Mechanism):
+        raise InputError(
+            f"{found[name].value} makes no matching mechanism",
+            key="mechanism",
+            value=name,
+            allowed="a class with clear()",
+        )
+    return mechanism
+
+
+def _found() -> dict[str, EntryPoint]:
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return installed | {name: EntryPoint(name, target, GROUP) for name, target in BUILT_IN.items()}
