@@ -51,7 +51,7 @@ class Affine:
         return np.asarray(self.constant + data @ self._slope, dtype=float)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledProblem:
     """One prosumer's linear programme ``min c z, row_lower <= A z <= row_upper, lower <= z <= upper``.
 

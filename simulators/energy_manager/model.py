@@ -81,7 +81,9 @@ def state_problem(
 
 def _declare_data(model: pyo.ConcreteModel, symbolic: bool) -> None:
     """Add every datum as a mutable parameter, or as a variable where the statement is to be compiled."""
-    declare: Callable[..., Any] = pyo.Var if symbolic else lambda *index: pyo.Param(*index, mutable=True, initialize=0.0)
+    declare: Callable[..., Any] = (
+        pyo.Var if symbolic else lambda *index: pyo.Param(*index, mutable=True, initialize=0.0)
+    )
     for name in INTERVAL_DATA:
         model.add_component(name, declare(model.interval))
     for name in SCALAR_DATA:

@@ -89,6 +89,10 @@ class Outlook:
     target_kwh: np.ndarray
     capacity_kwh: np.ndarray
 
+    def of(self, prosumers: np.ndarray) -> "Outlook":
+        """Return the outlook of some prosumers, given by their positions."""
+        return Outlook(*(getattr(self, field.name)[prosumers] for field in fields(self)))
+
     def data(self) -> np.ndarray:
         """Return the data as one array (prosumers, data) in the order of the compiled problem."""
         scalars = [getattr(self, name)[:, None] for name in SCALAR_DATA]
@@ -148,7 +152,8 @@ def _wear(sites: Sites, feed_in_per_kwh: np.ndarray, curtailment_per_kwh: float)
     burnt = 1.0 / sites.ev_efficiency**2 - 1.0
     riddance = np.maximum(-feed_in_per_kwh, curtailment_per_kwh)
     least = burnt[:, None] * riddance[None, :] + _LEAST_WEAR_PER_KWH
-    return np.maximum(sites.ev_wear_per_kwh[:, None], least)
+    wear: np.ndarray = np.maximum(sites.ev_wear_per_kwh[:, None], least)
+    return wear
 
 
 def _target(sites: Sites, vehicles: Vehicles, begin_s: float, end_s: float) -> np.ndarray:

@@ -112,8 +112,8 @@ class Tariff:
         retail, feed_in = (np.asarray(tariff[key], dtype=float) for key in ("retail_per_kwh", "feed_in_per_kwh"))
         charge = float(tariff["network_charge_per_kwh"])
         if retail.shape != feed_in.shape:
-            value = (retail.size, feed_in.size)
-            raise InputError("retail and feed-in prices differ in number", key="tariff", value=value, allowed="equal")
+            sizes = (retail.size, feed_in.size)
+            raise InputError("retail and feed-in prices differ in number", key="tariff", value=sizes, allowed="equal")
         if not (np.isfinite(retail).all() and np.isfinite(feed_in).all()):
             raise InputError("a price is not a number", key="tariff", allowed="finite numbers")
         if not 0 <= charge < np.inf:
