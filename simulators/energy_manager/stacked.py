@@ -6,6 +6,7 @@ the last optimal basis. The prosumers do not touch each other, so that the joint
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -56,7 +57,7 @@ class StackedProgramme:
         for number, problem in enumerate(problems):
             alike.setdefault(id(problem), []).append(number)
         self._groups = [(problems[members[0]], np.array(members)) for members in alike.values()]
-        self._solver: highspy.Highs | None = None
+        self._solver: Any = None
         self._arrays: _Arrays | None = None
 
     def load(self, data: np.ndarray) -> None:
@@ -130,9 +131,11 @@ class StackedProgramme:
         return named
 
 
-def _new_solver(matrix: sparse.csr_array, arrays: _Arrays) -> highspy.Highs:
-    """Return a solver that holds a programme."""
+def _new_solver(matrix: sparse.csr_array, arrays: _Arrays) -> Any:
+    """Return a solver that holds a programme; untyped, because its type stubs lack methods that it has."""
     solver = highspy.Highs()
+    # One pool of threads serves all solvers of a process, and one that has grown larger refuses a single thread.
+    solver.resetGlobalScheduler(True)
     for key, value in _OPTIONS.items():
         solver.setOptionValue(key, value)
     programme = highspy.HighsLp()
