@@ -75,7 +75,8 @@ class Feeder:
         bus_w: [3 * buses] No-load voltage of every bus and phase, phase fastest.
         bus_z: [3 * buses, injectors] Volt per ampere injected, at every bus and phase.
         branches: The branch currents.
-        source_w: [3] Voltage of the external grid.
+        source_w: [3] No-load voltage at the external grid's bus.
+        source_z: [3, injectors] Volt per ampere injected there: unbalance in front of the grid's own impedance.
         source_gain: [3, injectors] Current drawn from the external grid, ampere per ampere injected.
         source_i0: [3] The same without any injection.
         assumed: What the network lacked and was assumed.
@@ -94,6 +95,7 @@ class Feeder:
     bus_z: Complex
     branches: Branches
     source_w: Complex
+    source_z: Complex
     source_gain: Complex
     source_i0: Complex
     assumed: tuple[str, ...]
@@ -147,7 +149,8 @@ class _SequenceSystem:
     @classmethod
     def from_network(cls, bare: pp.pandapowerNet) -> "_SequenceSystem":
         try:
-            pp.runpp_3ph(bare, numba=False)
+            with np.errstate(invalid="ignore", divide="ignore"):  # buses that are cut off
+                pp.runpp_3ph(bare, numba=False)
         except Exception as error:
             raise InputError(f"pandapower cannot solve this network without load ({error})", key="network") from error
         cases = [bare[f"_ppc{sequence}"] for sequence in range(3)]
@@ -238,6 +241,7 @@ def _reduce(bare: pp.pandapowerNet, system: _SequenceSystem, points: pd.DataFram
         bus_z=z_bus[internal].reshape(3 * len(internal), -1),
         branches=_branches(bare, system, z_sequence, projection),
         source_w=w_bus[system.slack],
+        source_z=z_bus[system.slack],
         source_gain=source_gain.sum(axis=0),
         source_i0=source_i0.sum(axis=0),
         assumed=assumed,

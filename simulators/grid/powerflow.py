@@ -119,10 +119,11 @@ class PowerFlow:
         return loading
 
     def source_power_kw(self, current: Complex) -> Floats:
-        """[scenarios] Active power drawn from the external grid."""
+        """[scenarios] Active power drawn from the external grid at its bus."""
         feeder = self.feeder
+        v = feeder.source_z @ current + feeder.source_w[:, None]
         drawn = feeder.source_gain @ current + feeder.source_i0[:, None]
-        result: Floats = (feeder.source_w[:, None] * drawn.conj()).sum(axis=0).real / 1e3
+        result: Floats = (v * drawn.conj()).sum(axis=0).real / 1e3
         return result
 
 
