@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -102,11 +102,13 @@ def intervals(draw):
     return meter, traded, local, np.abs(draw(arrays(float, count, elements=energy))), prices, rules
 
 
+@settings(deadline=None)
 @given(intervals())
 def test_the_books_close_whatever_happens(interval):
     check(settle(*interval), interval="any")
 
 
+@settings(deadline=None)
 @given(intervals())
 def test_those_who_keep_to_their_trades_never_pay_more_than_at_retail(interval):
     _, traded, local, _, prices, rules = interval
@@ -116,6 +118,7 @@ def test_those_who_keep_to_their_trades_never_pay_more_than_at_retail(interval):
     assert (together.total_money <= alone.total_money + 1e-9).all()
 
 
+@settings(deadline=None)
 @given(intervals())
 def test_surcharges_go_from_those_who_deviate_to_all(interval):
     books = settle(*interval)

@@ -38,6 +38,7 @@ def lp_optimum(book, worth):
     return float(-found.fun)
 
 
+@settings(deadline=None)
 @given(books, ks)
 def test_bought_is_sold_and_paid_is_received(book, k):
     clearing = clear(book, k)
@@ -51,6 +52,7 @@ def test_bought_is_sold_and_paid_is_received(book, k):
     assert abs(clearing.matched_kwh[asks].sum() - clearing.matched_kwh[~asks].sum()) <= 1e-12 * max(1.0, book.kwh.sum())
 
 
+@settings(deadline=None)
 @given(books, ks)
 def test_nobody_trades_beyond_its_limit_or_more_than_it_ordered(book, k):
     clearing = clear(book, k)
@@ -71,6 +73,7 @@ def test_no_other_matching_brings_more_welfare(book, k):
     assert surplus(book, clear(book, k).matched_kwh) == pytest.approx(best, abs=1e-7)
 
 
+@settings(deadline=None)
 @given(books, ks)
 def test_no_single_price_moves_more_energy(book, k):
     def volume_at(price):
@@ -81,6 +84,7 @@ def test_no_single_price_moves_more_energy(book, k):
     assert clear(book, k).matched_kwh[book.is_ask].sum() == pytest.approx(most, abs=1e-7)
 
 
+@settings(deadline=None)
 @given(books, ks, order)
 def test_more_demand_never_lowers_the_price_and_more_supply_never_raises_it(book, k, extra):
     name, side, price, kwh = extra
@@ -95,6 +99,7 @@ def test_more_demand_never_lowers_the_price_and_more_supply_never_raises_it(book
     assert after <= before + 1e-12 if side == "ask" else after >= before - 1e-12
 
 
+@settings(deadline=None)
 @given(books, ks, st.randoms(use_true_random=False))
 def test_the_order_of_the_orders_makes_no_odds(book, k, random):
     shuffled = list(range(len(book)))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feederloop.simulators.errors import InputError
@@ -54,6 +54,7 @@ def test_no_traders_make_an_empty_book():
     assert book.offered_kwh == book.wanted_kwh == 0.0
 
 
+@settings(deadline=None)
 @given(curves())
 def test_the_orders_in_the_money_at_a_curves_own_price_never_exceed_its_position(drawn):
     prices, positions = drawn
