@@ -1,0 +1,67 @@
+"""All groups of figures, by the names they have in `summary.json`."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from feederloop.coupling.metrics.devices import energy, envelope, ev, pv
+from feederloop.coupling.metrics.network import congestion, phase_imbalance, voltage
+from feederloop.coupling.metrics.people import cost, fairness
+from feederloop.coupling.metrics.tables import Group, RunFacts, Tables
+from feederloop.coupling.metrics.trade import energy_imbalance, market, price
+from feederloop.coupling.watch import SimulatorTiming
+
+GROUPS: Mapping[str, Callable[[Tables, RunFacts], Group]] = {
+    "voltage": voltage,
+    "congestion": congestion,
+    "phase_imbalance": phase_imbalance,
+    "energy_imbalance": energy_imbalance,
+    "market": market,
+    "price": price,
+    "cost": cost,
+    "fairness": fairness,
+    "ev": ev,
+    "pv": pv,
+    "envelope": envelope,
+    "energy": energy,
+}
+
+
+def summarise(tables: Tables, facts: RunFacts) -> dict[str, Group]:
+    """All figures that follow from the tables; None where one does not apply or its table is missing."""
+    return {name: group(tables, facts) for name, group in GROUPS.items()}
+
+
+def compute(wall_s: float, timings: Mapping[str, SimulatorTiming]) -> dict[str, Any]:
+    """What the run cost to compute; differs from run to run, unlike all other figures.
+
+    - wall_s: seconds on the wall, starting and finalizing included.
+    - simulator_s: all simulators' steps and outputs; the rest of wall_s is starting and coordination.
+    - steps: of all simulators. max_rss_mb: the largest memory this process has had; None where it is not known.
+    - simulators: for each, its steps, their sum and slowest, and the time for its outputs.
+    """
+    return {
+        "wall_s": wall_s,
+        "simulator_s": sum(timing.step_s + timing.get_data_s for timing in timings.values()),
+        "steps": sum(timing.steps for timing in timings.values()),
+        "max_rss_mb": _max_rss_mb(),
+        "simulators": {
+            name: {
+                "steps": timing.steps,
+                "step_s": timing.step_s,
+                "max_step_s": timing.max_step_s,
+                "get_data_s": timing.get_data_s,
+            }
+            for name, timing in sorted(timings.items())
+        },
+    }
+
+
+def _max_rss_mb() -> float | None:
+    """The process's peak memory in MB (10^6 bytes)."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
