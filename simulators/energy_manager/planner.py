@@ -13,6 +13,9 @@ from feederloop.simulators.energy_manager.stacked import PlanningError, StackedP
 
 #: How far a net position may fall with a rising price before it is no longer the solver's rounding.
 _MONOTONE_WITHIN_KW = 1e-6
+#: An iteration of the simplex method takes longer in a larger programme, a call to the solver has a price of its own:
+#: stacks of this size keep the time in proportion to the number of prosumers.
+_STACKED_AT_MOST = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,7 @@ class Plan:
 
 
 class Planner:
-    """Plans for all prosumers at once; those without a vehicle by formula, the others in one linear programme.
+    """Plans for all prosumers at once; those without a vehicle by formula, the others in stacked linear programmes.
 
     Args:
         sites: The prosumers' devices.
@@ -52,12 +55,15 @@ class Planner:
         self._weights, self._intervals = weights, intervals
         efficiencies = sites.ev_efficiency.tolist()
         self._problems = [compile_problem(intervals, interval_s / 3600.0, eta, weights) for eta in efficiencies]
-        self._with_ev = np.flatnonzero(sites.ev_capacity_kwh > 0)
+        with_ev = np.flatnonzero(sites.ev_capacity_kwh > 0)
         self._without_ev = np.flatnonzero(sites.ev_capacity_kwh == 0)
         self._names = sites.names
-        problems = [self._problems[number] for number in self._with_ev]
-        names = [sites.names[number] for number in self._with_ev]
-        self._programme = StackedProgramme(names, problems) if problems else None
+        self._stacks = [self._stack(members) for members in _in_parts(with_ev, _STACKED_AT_MOST)]
+
+    def _stack(self, members: np.ndarray) -> tuple[np.ndarray, StackedProgramme]:
+        """Stack the problems of some prosumers."""
+        names, problems = [self._names[i] for i in members], [self._problems[i] for i in members]
+        return members, StackedProgramme(names, problems)
 
     def plan(self, outlook: Outlook) -> Plan:
         """Return everyone's cheapest plan.
@@ -66,8 +72,8 @@ class Planner:
             PlanningError: A prosumer has no plan; names those concerned.
         """
         data = outlook.data()
-        if self._programme is not None:
-            self._programme.load(data[self._with_ev])
+        for members, programme in self._stacks:
+            programme.load(data[members])
         return self._describe(self._solve(outlook), data)
 
     def net_position_curve(
@@ -93,12 +99,12 @@ class Planner:
         first = np.array([VARIABLES.index(name) * self._intervals for name in ("buy_kw", "excess_kw", "sell_kw")])
         for point in range(len(buy_price_per_kwh)):
             priced = _with_first_price(outlook, buy_price_per_kwh[point], sell_price_per_kwh[point])
-            if self._programme is not None:
-                data = priced.data()[self._with_ev]
+            data = priced.data()
+            for members, programme in self._stacks:
                 if point == 0:
-                    self._programme.load(data)
+                    programme.load(data[members])
                 else:
-                    self._programme.reprice(data, first)
+                    programme.reprice(data[members], first)
             columns = self._solve(priced)
             positions[:, point] = columns[:, first] @ [-1.0, -1.0, 1.0]
         rising = np.maximum.accumulate(positions, axis=1)
@@ -108,10 +114,10 @@ class Planner:
         return rising
 
     def _solve(self, outlook: Outlook) -> np.ndarray:
-        """Return the optimal columns of all prosumers for the programme as loaded."""
+        """Return the optimal columns of all prosumers for the programmes as loaded."""
         columns = np.empty((len(self._names), len(VARIABLES) * self._intervals + 1))
-        if self._programme is not None:
-            columns[self._with_ev] = self._programme.solve()
+        for members, programme in self._stacks:
+            columns[members] = programme.solve()
         if self._without_ev.size:
             own = outlook.of(self._without_ev)
             columns[self._without_ev] = plan_without_vehicle(own, self._weights.curtailment_per_kwh)
@@ -134,6 +140,11 @@ class Planner:
             unserved_kwh=columns[:, -1],
             cost=cost,
         )
+
+
+def _in_parts(members: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut a list of prosumers into parts of at most some size."""
+    return [members[start : start + size] for start in range(0, len(members), size)]
 
 
 def _with_first_price(outlook: Outlook, buy_per_kwh: float, sell_per_kwh: float) -> Outlook:

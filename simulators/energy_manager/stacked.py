@@ -14,13 +14,16 @@ from scipy import sparse
 
 from feederloop.simulators.energy_manager.compiled import CompiledProblem
 
-_OPTIONS: dict[str, bool | int | str] = {
+#: Tie-breakers in the costs take the place of the solver's own random perturbation: fewer iterations, exact answers.
+_OPTIONS: dict[str, bool | int | float | str] = {
     "output_flag": False,
     "solver": "simplex",
     "parallel": "off",
     "threads": 1,
     "random_seed": 0,
     "presolve": "off",
+    "dual_simplex_cost_perturbation_multiplier": 0.0,
+    "primal_simplex_bound_perturbation_multiplier": 0.0,
 }
 _DUAL_SIMPLEX, _PRIMAL_SIMPLEX = 1, 4
 
@@ -95,6 +98,10 @@ class StackedProgramme:
         """
         assert self._solver is not None, "load data first"
         self._solver.run()
+        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            # An old basis can be a numerically poor start; the programme itself is then solved from none.
+            self._solver.clearSolver()
+            self._solver.run()
         status = self._solver.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             reason = self._solver.modelStatusToString(status)
