@@ -60,6 +60,16 @@ def behind_medium_voltage_cable() -> pp.pandapowerNet:
     return net
 
 
+def stiffened(net: pp.pandapowerNet) -> pp.pandapowerNet:
+    """Return the network with a source that no unbalance moves, in place.
+
+    pandapower holds the positive-sequence voltage at the source and leaves the other sequences its short-circuit
+    impedance; other engines have one impedance in all three. Where both are as good as zero, they say the same.
+    """
+    net.ext_grid["s_sc_max_mva"] = 1e7
+    return net
+
+
 def _substation(*, tap_pos: int) -> pp.pandapowerNet:
     net = pp.create_empty_network(sn_mva=0.1)
     source = pp.create_bus(net, 11.0, name="source")

@@ -45,7 +45,7 @@ def solve(net: pp.pandapowerNet, points: pd.DataFrame, p_kw: np.ndarray, q_kvar:
     """Run `pandapower.runpp_3ph` for these net powers, export positive, [points]."""
     loaded = with_powers(net, points, p_kw, q_kvar)
     with np.errstate(invalid="ignore"):  # dead buses divide zero by zero
-        pp.runpp_3ph(loaded, numba=False, tolerance_mva=1e-11, max_iteration=100)
+        pp.runpp_3ph(loaded, numba=False, tolerance_mva=1e-9, max_iteration=100)
     bus, line, trafo = loaded.res_bus_3ph, loaded.res_line_3ph, loaded.res_trafo_3ph
     vm = bus[[f"vm_{phase}_pu" for phase in "abc"]].to_numpy()
     va = bus[[f"va_{phase}_degree" for phase in "abc"]].to_numpy()
