@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
 from feederloop.coupling.scenario.document import KeyPath
 from feederloop.coupling.scenario.model import Scenario
 from feederloop.coupling.scenario.problems import Absent, Problem, ScenarioError
@@ -46,6 +43,8 @@ class _Check:
         self._check_mechanism()
         self._check_tariff()
         self._check_household(sites or [])
+        self._check_weather(sites or [])
+        self._check_sessions(sites or [])
         return self.problems
 
     @contextmanager
@@ -59,26 +58,24 @@ class _Check:
             self.problems.append(self._problem_from(error, path))
 
     def _problem_from(self, error: InputError, path: KeyPath) -> Problem:
-        named = self._path_of(error.key, path)
-        message = error.message.rstrip(".")
-        if named is None and error.key is not None:
-            message += f" ({error.key})"
+        key, _, detail = (error.key or "").partition(", ")
+        named = self._path_of(key, path)
+        detail = detail if named is not None else error.key or ""
+        message = error.message.rstrip(".") + (f" ({detail})" if detail else "")
         if error.file is not None:
             message = f"{error.file}: {message}"
         value = Absent.VALUE if error.value is None else error.value
         return self.scenario.problem(message, named or path, value=value, allowed=error.allowed or "")
 
-    def _path_of(self, key: str | None, within: KeyPath) -> KeyPath | None:
+    def _path_of(self, key: str, within: KeyPath) -> KeyPath | None:
         """Return the scenario's key that a room means by a dotted key, None where there is no such key."""
-        if key is None:
-            return None
         parts = [int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", key) if part]
         if len(parts) > 1 and parts[0] in ("prosumers", "sites") and self.scenario.prosumers.list is not None:
             names = [entry.name for entry in self.scenario.prosumers.list]
             if parts[1] in names:
                 return ("prosumers", "list", names.index(str(parts[1])), *parts[2:])
         for path in ((*within, *parts), (*within[:-1], *parts), tuple(parts)):
-            if self.scenario.has(path):
+            if parts and self.scenario.has(path):
                 return path
         return None
 
@@ -128,11 +125,13 @@ class _Check:
         return tuple(misplaced)
 
     def _check_no_load_voltage(self, net: "pandapowerNet", sites: "list[Site]") -> None:
+        import pandas as pd
+
         from feederloop.simulators.grid.feeder import Feeder
 
         rows = [(site.name, site.bus, site.phase) for site in sites]
         feeder = Feeder.from_network(net, pd.DataFrame(rows, columns=["name", "bus", "phase"]))
-        volts = np.abs(feeder.w)
+        volts = abs(feeder.w)
         low, high = self.scenario.limits.voltage_range_v
         source = self.scenario.grid.source_v_pu
         if low <= volts.min() and volts.max() <= high:
@@ -177,4 +176,37 @@ class _Check:
                 seed=self.scenario.seed,
                 source=self.scenario.room("household", "source"),
                 time_zone=time.time_zone,
+            )
+
+    def _check_weather(self, sites: "list[Site]") -> None:
+        from feederloop.simulators.pv.available import available_power
+
+        time = self.scenario.time
+        weather = self.scenario.room("weather")
+        with self._reporting(("weather",)):
+            available_power(
+                [site.as_dict() for site in sites if site.has_pv],
+                place=self.scenario.room("place"),
+                start=time.start_utc,
+                duration_s=time.duration_s if weather["kind"] == "file" else time.step_s,
+                step_s=time.step_s,
+                seed=self.scenario.seed,
+                weather=weather,
+            )
+
+    def _check_sessions(self, sites: "list[Site]") -> None:
+        from feederloop.simulators.ev_fleet.sessions import ev_sessions
+
+        time = self.scenario.time
+        with_ev = [site.as_dict() for site in sites if site.has_ev]
+        if not with_ev:
+            return
+        with self._reporting(("sessions",)):
+            ev_sessions(
+                with_ev,
+                start=time.start_utc,
+                duration_s=time.duration_s,
+                time_zone=time.time_zone,
+                seed=self.scenario.seed,
+                rules=self.scenario.room("sessions"),
             )

@@ -14,6 +14,7 @@ from feederloop.coupling.scenario.problems import Problem, ScenarioError
 KeyPath = tuple[str | int, ...]
 
 EXTENDS = "extends"
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 OWN_KEYS = ("name", "title", "description")
 """Keys that speak of one file and are not handed on to a scenario that extends it."""
 CHOICES = ("kind", "mechanism", "standard")
@@ -162,6 +163,8 @@ class _Reader:
     def value(self, loader: "_Loader", node: yaml.Node, path: KeyPath) -> Any:
         """Return the value of a node at a key path."""
         self.places.setdefault(path, Place(self.file, node.start_mark.line + 1))
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag} is not allowed", node.start_mark)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(loader, item, (*path, index)) for index, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):

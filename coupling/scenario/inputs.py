@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
 from feederloop.coupling.scenario.fields import (
     Count,
@@ -38,6 +38,7 @@ def _clock_time(text: str) -> str:
     return f"{int(hours):02d}:{minutes}"
 
 
+Turbidity = Annotated[float, Strict(), Field(ge=1)]
 ClockTime = Annotated[str, AfterValidator(_clock_time)]
 
 
@@ -46,11 +47,16 @@ class TableFile(Section):
 
     kind: Literal["file"] = setting("file", "A table of the user's own")
     path: Text = setting(..., "CSV or Parquet file, relative to this scenario", min_length=1)
-    time_column: Text | None = setting(None, "Column with the starts of the intervals, by default `time`")
     time_zone: Text | None = setting(None, "IANA time zone of times without offset; leave out where times have one")
 
 
-class SeriesTable(TableFile):
+class TimedTable(TableFile):
+    """A table with a row per interval."""
+
+    time_column: Text | None = setting(None, "Column with the starts of the intervals, by default `time`")
+
+
+class SeriesTable(TimedTable):
     """A table of power over time: one column per prosumer, or one for all."""
 
     unit: Literal["kW", "W", "kWh"] | None = setting(
@@ -86,35 +92,69 @@ class Household(Section):
 
 
 class ModelledWeather(Section):
-    """Clear sky of pvlib times a clear-sky index that is drawn."""
+    """Clear sky of pvlib times a clear-sky index that wanders."""
 
-    kind: Literal["clear_sky_index"] = setting("clear_sky_index", "Clear sky times a clear-sky index that is drawn")
+    kind: Literal["clear_sky_index"] = setting("clear_sky_index", "Clear sky times a clear-sky index that wanders")
+    mean: Number = quantity(
+        0.8, "1", "Mean of the index: 0.8 is a fair summer day, a British year has about 0.6", gt=0, lt=1.1
+    )
+    std: NonNegative = quantity(0.25, "1", "Standard deviation of the index; 0 for a constant one")
+    correlation_min: Positive = quantity(60.0, "min", "Time after which the index's correlation has fallen to 1/e")
+    site_share: Share = quantity(0.05, "1", "Share of the index's variance that is each house's own")
+    linke_turbidity: Annotated[tuple[Turbidity, ...], Field(min_length=12, max_length=12)] | None = quantity(
+        None, "1", "Linke turbidity of the twelve months; by default the SoDa climatology of the place"
+    )
+    air_temperature_c: Number = quantity(15.0, "°C", "Air temperature, which makes modules lose power", ge=-60, le=60)
 
 
-class WeatherFile(Section):
-    """The user's own irradiance."""
-
-    kind: Literal["file"] = setting("file", "A table of the user's own")
-    path: Text = setting(..., "CSV or Parquet file, relative to this scenario")
+class WeatherTable(SeriesTable):
+    """PV power measured by the user: kW per prosumer, or kW per kWp for all in the column `pv_per_kwp`."""
 
 
-Weather = Annotated[ModelledWeather | WeatherFile, Field(discriminator="kind"), _of_kind("clear_sky_index")]
+Weather = Annotated[ModelledWeather | WeatherTable, Field(discriminator="kind"), _of_kind("clear_sky_index")]
 
 
-class DrawnSessions(Section):
-    """EV sessions that are drawn, one per EV and night."""
+class AnySessions(Section):
+    """What drawn and stated sessions have in common."""
+
+    unmanaged_target: Literal["required", "full"] = setting(
+        "required", "Up to what a car charges when nobody manages it: required (for the next trip) or full"
+    )
+
+
+class DrawnSessions(AnySessions):
+    """EV sessions that are drawn: home in the evening, away in the morning."""
 
     kind: Literal["drawn"] = setting("drawn", "Sessions are drawn, one per EV and night")
+    arrival_mean_h: Number = quantity(18.0, "h", "Mean time of arrival, by the clock on the wall", ge=0, lt=24)
+    arrival_std_h: Number = quantity(1.5, "h", "Standard deviation of the time of arrival", ge=0, le=24)
+    departure_mean_h: Number = quantity(
+        7.5, "h", "Mean time of departure; where it is before that of arrival, of the next day", ge=0, lt=24
+    )
+    departure_std_h: Number = quantity(1.0, "h", "Standard deviation of the time of departure", ge=0, le=24)
+    daily_energy_mean_kwh: Positive = quantity(7.0, "kWh", "Mean of the energy driven in a day, from the battery")
+    daily_energy_sigma: Number = quantity(0.6, "1", "Standard deviation of its logarithm", ge=0, le=3)
+    target_soc: Number = quantity(0.8, "1", "State of charge required at departure, share of capacity", gt=0, le=1)
+    lowest_soc: Share = quantity(0.1, "1", "State of charge below which nobody comes home, share of capacity")
+    reachable_share: Share = quantity(
+        0.9, "1", "Share of a session in which what is required has to be reachable at full rating"
+    )
+    days: Literal["daily", "weekdays"] = setting("daily", "Days on which cars are driven")
+
+    @model_validator(mode="after")
+    def _times_and_states_differ(self) -> "DrawnSessions":
+        if self.departure_mean_h == self.arrival_mean_h:
+            raise misfit("is the time of arrival", key="departure_mean_h", allowed="another hour than arrival_mean_h")
+        if self.lowest_soc > self.target_soc:
+            raise misfit("is above target_soc", key="lowest_soc", allowed=f"at most {self.target_soc:g}")
+        return self
 
 
-class SessionFile(Section):
-    """The user's own EV sessions."""
-
-    kind: Literal["file"] = setting("file", "A table of the user's own")
-    path: Text = setting(..., "CSV or Parquet file, relative to this scenario")
+class SessionTable(TableFile, AnySessions):
+    """The user's own sessions: `prosumer`, `arrival`, `departure`, `arrival_kwh`, `required_kwh`, `capacity_kwh`."""
 
 
-Sessions = Annotated[DrawnSessions | SessionFile, Field(discriminator="kind"), _of_kind("drawn")]
+Sessions = Annotated[DrawnSessions | SessionTable, Field(discriminator="kind"), _of_kind("drawn")]
 
 
 class Band(Section):
@@ -145,7 +185,7 @@ class TimeOfUse(Charges):
     feed_in_per_kwh: Number = quantity(0.06, "money/kWh", "What the retailer pays for exported energy")
 
 
-class PriceTable(TableFile, Charges):
+class PriceTable(TimedTable, Charges):
     """The user's own tariff: columns `time`, `retail_per_kwh` and `feed_in_per_kwh`."""
 
     columns: dict[Literal["retail_per_kwh", "feed_in_per_kwh"], Text] | None = setting(

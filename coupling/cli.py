@@ -1,0 +1,158 @@
+"""The command line: run, check and list scenarios.
+
+Heavy imports happen inside the commands, so that help and a mistake in a scenario answer at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from feederloop.coupling.scenario.model import Scenario
+
+COMPLETE, RUN_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="feederloop",
+    help="Local energy markets of prosumers with EVs and PV inside dynamic operating envelopes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ScenarioName = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the bare name of a shipped scenario.")
+]
+Days = Annotated[float | None, typer.Option(metavar="N", help="Length of the run in days, in place of time.days.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="In place of the scenario's seed.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, e.g. prosumers.pv.share=0.3. May be repeated."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from feederloop import __version__
+
+        typer.echo(f"feederloop {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the results go; by default runs/<scenario>-<time>.")
+    ] = None,
+    days: Days = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder of the results and no more.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a scenario and show its main figures."""
+    loaded = _checked(scenario, overrides, days, seed)
+    from feederloop.coupling.console import print_figures, print_places
+    from feederloop.coupling.run import run_scenario
+
+    result = run_scenario(loaded, out=out, progress=not quiet)
+    if quiet:
+        typer.echo(result.folder)
+    else:
+        print_figures(_console(), f"{loaded.title or loaded.name}", result.summary, loaded.limits)
+        print_places(_console(), result.folder)
+    codes = {"complete": COMPLETE, "interrupted": INTERRUPTED}
+    raise typer.Exit(codes.get(result.status, RUN_FAILED))
+
+
+@app.command()
+def check(
+    scenario: ScenarioName, days: Days = None, seed: Seed = None, overrides: Overrides = None, debug: Debug = False
+) -> None:
+    """Check a scenario and the files that it names, without running it."""
+    loaded = _checked(scenario, overrides, days, seed)
+    steps = loaded.time.duration_s // loaded.time.step_s
+    typer.echo(f"{loaded.name}: valid ({loaded.scheme}, {steps} steps of {loaded.time.step_s} s)")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    import json
+
+    from feederloop.coupling.scenario.model import scenario_schema
+
+    typer.echo(json.dumps(scenario_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def scenarios() -> None:
+    """List the shipped scenarios."""
+    from feederloop.coupling.console import print_scenarios
+    from feederloop.coupling.scenario.load import load_scenario, shipped_scenarios
+
+    print_scenarios(_console(), {name: load_scenario(file).title for name, file in shipped_scenarios().items()})
+
+
+def main() -> None:
+    """Run the command line; end with 0 (done), 1 (run failed), 2 (bad input) or 130 (interrupted)."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(_explained(error))
+
+
+def _checked(scenario: str, overrides: list[str] | None, days: float | None, seed: int | None) -> "Scenario":
+    """Return a scenario without problems.
+
+    Raises:
+        ScenarioError: It has some.
+    """
+    from feederloop.coupling.scenario.load import load_scenario
+    from feederloop.coupling.scenario.problems import ScenarioError
+
+    loaded = load_scenario(scenario, overrides=overrides or (), days=days, seed=seed)
+    from feederloop.coupling.scenario.check import check_scenario
+
+    if problems := check_scenario(loaded):
+        raise ScenarioError(problems)
+    return loaded
+
+
+def _explained(error: Exception) -> int:
+    """Print an error in the user's terms and return the exit code."""
+    from feederloop.coupling.console import print_problems
+    from feederloop.coupling.scenario.problems import ScenarioError
+    from feederloop.simulators.errors import InputError
+
+    if isinstance(error, ScenarioError):
+        print_problems(_console(stderr=True), error.problems)
+        return BAD_INPUT
+    if isinstance(error, InputError):
+        typer.echo(f"Error: {error}", err=True)
+        return BAD_INPUT
+    typer.echo(f"Error: {type(error).__name__}: {error} (--debug shows where)", err=True)
+    return RUN_FAILED
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+if __name__ == "__main__":
+    main()
