@@ -242,6 +242,7 @@ def read_series(file: SeriesFile, prosumers: Sequence[str]) -> Series:
 
 def _check_regular(times: pd.DatetimeIndex, stamps: pd.Series, file: SeriesFile) -> int:
     """Return the interval in seconds; raise where times are not sorted, unique and equally spaced."""
+    regular = "sorted times at equal steps, without gap"
     if len(times) < 2:
         raise InputError("One row is no series.", file=file.path, key=file.key, allowed="at least two rows")
     steps_s: NDArray[np.float64] = np.diff(times.as_unit("ns").asi8) / 1e9
@@ -250,12 +251,12 @@ def _check_regular(times: pd.DatetimeIndex, stamps: pd.Series, file: SeriesFile)
     if (steps_s <= 0).any():
         row = int(np.argmax(steps_s <= 0)) + 1
         what = "The time is the same as in the row before" if steps_s[row - 1] == 0 else "The times are not sorted"
-        raise _row_error(what, stamps, row, file)
+        raise _row_error(what, stamps, row, file, regular)
     if (steps_s != usual_s).any():
         row = int(np.argmax(steps_s != usual_s)) + 1
         wide = steps_s[row - 1] > usual_s
         what = "A gap before this row" if wide and steps_s[row - 1] % usual_s == 0 else "Irregular step before this row"
-        raise _row_error(f"{what}: {steps_s[row - 1]:g} s instead of {usual_s:g} s", stamps, row, file)
+        raise _row_error(f"{what}: {steps_s[row - 1]:g} s instead of {usual_s:g} s", stamps, row, file, regular)
     if usual_s != int(usual_s):
         raise InputError("The step is no whole number of seconds.", file=file.path, key=file.key, value=usual_s)
     return int(usual_s)
@@ -274,17 +275,12 @@ def _numbers(column: pd.Series, stamps: pd.Series, file: SeriesFile) -> NDArray[
     return values
 
 
-def _row_error(message: str, column: pd.Series, row: int, file: SeriesFile) -> InputError:
+def _row_error(
+    message: str, column: pd.Series, row: int, file: SeriesFile, allowed: str = "ISO 8601 times in every row"
+) -> InputError:
     """Return the error for a time, with the row counted from 1 below the header."""
-    allowed = "ISO 8601 times, sorted, equally spaced, without gap"
-    value = str(column.iloc[row])
-    return InputError(
-        f"Row {row + 1}: {message}.",
-        file=file.path,
-        key=f"{file.key}, column {column.name}",
-        value=value,
-        allowed=allowed,
-    )
+    key, value = f"{file.key}, column {column.name}", str(column.iloc[row])
+    return InputError(f"Row {row + 1}: {message}.", file=file.path, key=key, value=value, allowed=allowed)
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
