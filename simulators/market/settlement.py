@@ -129,7 +129,7 @@ def settle(
     under_feed_in = np.maximum(prices.feed_in_per_kwh - local, 0.0) + rules.kappa_per_kwh
     surcharge = short * over_retail + long * under_feed_in
     returned, kept = _returned(surcharge, meter_kwh)
-    local_money = -traded_kwh * local
+    local_money = 0.0 - traded_kwh * local  # a plain minus would make a negative zero of no trade
     retail_money = from_retailer * prices.retail_per_kwh - to_retailer * prices.feed_in_per_kwh + prices.supply_charge
     network_money = np.maximum(-traded_kwh, 0.0) * prices.network_charge_per_kwh
     imbalance_money = surcharge - returned
