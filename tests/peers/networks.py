@@ -15,14 +15,14 @@ SOURCE = {"s_sc_max_mva": 500.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1}
 
 
 def meshed(*, tap_pos: int = 0) -> pp.pandapowerNet:
-    """Return a ring of six joints with a chord, one customer on each, the third and the last on three phases."""
+    """Return a ring of six joints with a chord, one customer on each, the fourth and the last on three phases."""
     net = _substation(tap_pos=tap_pos)
     joints = [pp.create_bus(net, 0.4, name=f"joint {number}") for number in range(6)]
     ring = [1, *joints, 1]
     for start, stop in (*zip(ring[:-1], ring[1:], strict=True), (joints[1], joints[4])):
         pp.create_line_from_parameters(net, start, stop, length_km=0.06, **MAINS, **NO_CHARGING)
     for number, joint in enumerate(joints):
-        phases = "abc" if number in (2, 5) else "abc"[number % 3]
+        phases = "abc" if number in (3, 5) else "abc"[number % 3]
         powers = {f"p_{phase}_mw": 0.002 for phase in phases}
         pp.create_asymmetric_load(net, joint, name=f"customer {number}", **powers)
     return net
