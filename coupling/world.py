@@ -142,6 +142,8 @@ class _Worker:
         """End the run after the present step; when asked again, at once."""
         self._stop_requests += 1
         if self._stop_requests > 1:
+            for name in self._watch.stuck_simulators() & self._watch.proxies.keys():
+                self._watch.proxies[name].unresponsive = True
             self.request_abort()
 
     def request_abort(self) -> None:

@@ -115,6 +115,26 @@ def test_sigterm_ends_a_run_and_the_handlers_are_put_back():
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+def test_a_second_request_ends_a_run_whose_step_does_not_end():
+    timers = [threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGINT)) for delay_s in (0.3, 0.5)]
+    for timer in timers:
+        timer.start()
+    outcome = run_world(chain(second={"fault": "hang", "at": 20}), until=50, step_time_limit_s=60, grace_s=0.3)
+    assert outcome.status == "failed"
+    assert outcome.given_up
+    assert outcome.wall_s < 5
+
+
+def test_a_second_request_ends_a_run_at_once_where_nothing_blocks():
+    timers = [threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGINT)) for delay_s in (1.0, 1.2)]
+    for timer in timers:
+        timer.start()
+    remote = chain(second={"fault": "hang", "at": 20}, starters=(None, COMMAND, None))
+    outcome = run_world(remote, until=50, step_time_limit_s=60)
+    assert outcome.status == "interrupted"
+    assert outcome.wall_s < 4
+
+
 def test_an_exception_in_the_progress_display_ends_the_run(tmp_path):
     log = tmp_path / "log"
 
