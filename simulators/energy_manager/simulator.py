@@ -1,0 +1,202 @@
+"""The energy managers on the clock."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mosaik_api_v3
+import numpy as np
+import pandas as pd
+
+from feederloop.simulators.energy_manager.manager import EnergyManagers
+from feederloop.simulators.energy_manager.offer import Clock
+from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
+from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
+from feederloop.simulators.energy_manager.unmanaged import UnmanagedSites
+from feederloop.simulators.errors import InputError
+
+_LISTS_IN = (
+    "household_p_kw",
+    "household_p_low_kw",
+    "household_q_kvar",
+    "pv_available_kw",
+    "export_limit_kw",
+    "import_limit_kw",
+)
+_SCALARS_IN = (
+    "household_p_kw_now",
+    "soc_kwh",
+    "plugged",
+    "departure_s",
+    "required_kwh",
+    "pv_available_kw_now",
+    "traded_kwh",
+    "traded_price_per_kwh",
+)
+_OUT = (
+    "ev_set_kw",
+    "pv_limit_kw",
+    "curve_price_per_kwh",
+    "curve_kwh",
+    "position_kwh",
+    "export_request_kw",
+    "import_request_kw",
+)
+
+META: dict[str, Any] = {
+    "type": "time-based",
+    "models": {
+        "EnergyManager": {"public": True, "params": ["sites"], "attrs": [*_LISTS_IN, *_SCALARS_IN, *_OUT]},
+    },
+}
+
+
+class EnergyManagerSimulator(mosaik_api_v3.Simulator):
+    """Speaks mosaik for `EnergyManagers`; plans at the start of every interval, acts in every physical step.
+
+    Where an edge is missing, its natural absence is assumed: no vehicle, no sun, no trade, and the site's caps as
+    limits. Unmanaged sites put out None for `ev_set_kw` and `pv_limit_kw`: nobody sets these devices.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(META)
+        self._names: tuple[str, ...] = ()
+        self._sites: Sites
+        self._managers: EnergyManagers | UnmanagedSites
+        self._data: dict[str, list[Any]] = {}
+
+    def init(  # type: ignore[override]
+        self,
+        sid: str,
+        time_resolution: float = 1.0,
+        *,
+        step_s: int,
+        interval_s: int,
+        horizon: int,
+        start: str,
+        time_zone: str,
+        tariff: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Set the managers up.
+
+        Args:
+            sid: The simulator's id on the clock.
+            time_resolution: Seconds per unit of time.
+            step_s: Physical step in seconds.
+            interval_s: Market interval in seconds.
+            horizon: Intervals in every list.
+            start: Start of the scenario, ISO 8601 UTC.
+            time_zone: The prosumers' time zone, by which a time of day recurs.
+            tariff: `retail_per_kwh` and `feed_in_per_kwh`, a value per interval of the run and a horizon beyond, and
+                the scalar `network_charge_per_kwh`.
+            options: Fields of `settings.Options`.
+        """
+        self._tariff, self._options = Tariff.from_dict(tariff), Options.from_dict(options)
+        slots = _slots(start, time_zone, interval_s, len(self._tariff.retail_per_kwh))
+        self._clock = Clock(step_s, interval_s, horizon, slots)
+        return self.meta
+
+    def create(  # type: ignore[override]
+        self, num: int, model: str, *, sites: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Create all managers; `sites` are `num` site dictionaries."""
+        if num != len(sites) or self._names:
+            raise ValueError(f"all {model} entities are created at once: num is {num}, sites are {len(sites)}")
+        self._sites = Sites.from_dicts(sites)
+        self._names = self._sites.names
+        kind = EnergyManagers if self._options.mode == "optimise" else UnmanagedSites
+        self._managers = kind(self._sites, self._clock, self._tariff, self._options)
+        return [{"eid": name, "type": model} for name in self._names]
+
+    def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
+        """Plan where an interval begins, and set the devices for the physical step that begins at `time`."""
+        received = {name: _single(name, inputs.get(name, {})) for name in self._names}
+        nothing = np.zeros(len(self._names))
+        vehicles = Vehicles(
+            energy_kwh=self._scalars(received, "soc_kwh", nothing),
+            plugged=self._scalars(received, "plugged", nothing) > 0,
+            departure_s=self._scalars(received, "departure_s", nothing),
+            required_kwh=self._scalars(received, "required_kwh", nothing),
+        )
+        if time % self._clock.interval_s == 0:
+            self._begin_interval(time, received, vehicles)
+        household = self._scalars(received, "household_p_kw_now", nothing)
+        points = self._managers.step(time, household, self._scalars(received, "pv_available_kw_now", nothing), vehicles)
+        self._data["ev_set_kw"] = _or_none(points.ev_kw)
+        self._data["pv_limit_kw"] = _or_none(points.pv_limit_kw)
+        return time + self._clock.step_s
+
+    def get_data(self, outputs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+        """Return set-points of the step, and position, curve and requests of the interval."""
+        row = {name: number for number, name in enumerate(self._names)}
+        data: dict[str, dict[str, Any]] = {}
+        for eid, names in outputs.items():
+            values = {name: self._data[name][row[eid]] for name in names}
+            data[eid] = {name: list(value) if isinstance(value, list) else value for name, value in values.items()}
+        return data
+
+    def _begin_interval(self, time: int, received: Mapping[str, Mapping[str, Any]], vehicles: Vehicles) -> None:
+        """Let the managers plan and keep what they publish."""
+        shape = (len(self._names), self._clock.horizon)
+        household = self._lists(received, "household_p_kw", np.zeros(shape))
+        beliefs = Beliefs(
+            household_kw=household,
+            pv_available_kw=self._lists(received, "pv_available_kw", np.zeros(shape)),
+            import_limit_kw=self._lists(
+                received, "import_limit_kw", np.broadcast_to(self._sites.import_cap_kw[:, None], shape)
+            ),
+            export_limit_kw=self._lists(
+                received, "export_limit_kw", np.broadcast_to(self._sites.export_cap_kw[:, None], shape)
+            ),
+        )
+        low = np.minimum(self._lists(received, "household_p_low_kw", household), household)
+        nothing = np.zeros(len(self._names))
+        traded = tuple(self._scalars(received, attr, nothing) for attr in ("traded_kwh", "traded_price_per_kwh"))
+        offer = self._managers.begin_interval(time, beliefs, np.maximum(-low, 0.0), vehicles, (traded[0], traded[1]))
+        self._data["position_kwh"] = offer.position_kwh.tolist()
+        self._data["curve_price_per_kwh"] = [offer.curve_price_per_kwh.tolist()] * len(self._names)
+        for name in ("curve_kwh", "export_request_kw", "import_request_kw"):
+            self._data[name] = getattr(offer, name).tolist()
+
+    def _scalars(self, received: Mapping[str, Mapping[str, Any]], attr: str, absent: np.ndarray) -> np.ndarray:
+        """Gather an attribute of all prosumers, shape (prosumers,)."""
+        values = [received[name].get(attr) for name in self._names]
+        return np.array([given if value is None else value for value, given in zip(values, absent, strict=True)], float)
+
+    def _lists(self, received: Mapping[str, Mapping[str, Any]], attr: str, absent: np.ndarray) -> np.ndarray:
+        """Gather a list of all prosumers, shape (prosumers, horizon)."""
+        rows = []
+        for name, given in zip(self._names, absent, strict=True):
+            value = received[name].get(attr)
+            if value is not None and len(value) != self._clock.horizon:
+                allowed = f"{self._clock.horizon} values"
+                raise InputError(
+                    "list does not cover the horizon", key=f"{name}.{attr}", value=len(value), allowed=allowed
+                )
+            rows.append(given if value is None else value)
+        return np.array(rows, dtype=float)
+
+
+def _single(name: str, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a manager is told, attribute by attribute; each has one source."""
+    for attr, sources in inputs.items():
+        if len(sources) > 1:
+            raise InputError("told by several", key=f"{name}.{attr}", value=sorted(sources), allowed="one source")
+    return {attr: next(iter(sources.values())) for attr, sources in inputs.items() if sources}
+
+
+def _or_none(values: np.ndarray) -> list[float | None]:
+    """Return floats, with None in the place of NaN."""
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def _slots(start: str, time_zone: str, interval_s: int, count: int) -> tuple[int, ...]:
+    """Return which local time of day each interval has, counted in intervals from midnight."""
+    local = pd.date_range(start, periods=max(count, 1), freq=f"{interval_s}s").tz_convert(time_zone)
+    seconds = local.hour * 3600 + local.minute * 60 + local.second
+    return tuple((seconds // interval_s).tolist())
+
+
+if __name__ == "__main__":
+    mosaik_api_v3.start_simulation(EnergyManagerSimulator(), "feederloop energy managers")
