@@ -31,6 +31,7 @@ class EvFleetSimulator(mosaik_api_v3.Simulator):
         self._rows: dict[str, int] = {}
         self._fleet: Fleet
         self._state: dict[str, list[Any]] = {}
+        self._over = False
 
     def init(  # type: ignore[override]
         self,
@@ -77,7 +78,13 @@ class EvFleetSimulator(mosaik_api_v3.Simulator):
         return self.get_data(dict.fromkeys(self._rows, STATE))
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
-        """Carry out the physical step that begins at `time`; a charger without set-point is not managed."""
+        """Carry out the physical step that begins at `time`; a charger without set-point is not managed.
+
+        A step at the run's very end belongs to no run: the state stays as it is.
+        """
+        if time >= self._options["duration_s"]:
+            self._over = True
+            return time + self._step_s
         set_kw = np.full(len(self._rows), np.nan)
         for eid, values in inputs.items():
             given = [value for value in values.get("p_set_kw", {}).values() if value is not None]
@@ -94,7 +101,7 @@ class EvFleetSimulator(mosaik_api_v3.Simulator):
         data: dict[str, dict[str, Any]] = {}
         for eid, names in outputs.items():
             if eid == FLEET:
-                ended = [list(row) for row in self._fleet.ended] if self._rows else []
+                ended = [list(row) for row in self._fleet.ended] if self._rows and not self._over else []
                 data[eid] = {"sessions_ended": ended}
             else:
                 data[eid] = {name: self._state[name][self._rows[eid]] for name in names}

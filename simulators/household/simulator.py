@@ -55,8 +55,8 @@ class HouseholdSimulator(mosaik_api_v3.Simulator):
         return [{"eid": site["name"], "type": model} for site in sites]
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
-        """Move to the physical step that begins at `time` (seconds since the scenario's start)."""
-        self._step = time // self._step_s
+        """Move to the physical step that begins at `time`; at the run's very end the last step's values stay."""
+        self._step = min(time // self._step_s, self._power.p_kw.shape[1] - 1)
         return time + self._step_s
 
     def get_data(self, outputs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:

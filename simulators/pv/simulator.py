@@ -69,13 +69,16 @@ class PvSimulator(mosaik_api_v3.Simulator):
         return self.get_data(dict.fromkeys(self._rows, ("p_kw", "q_kvar", "available_kw")))
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
-        """Carry out the physical step that begins at `time`; of several limits the lowest holds, none is no limit."""
+        """Carry out the physical step that begins at `time`; of several limits the lowest holds, none is no limit.
+
+        At the run's very end the sun stays as it was in the last step.
+        """
         limit = np.full(len(self._rows), np.nan)
         for eid, values in inputs.items():
             limits = [value for value in values.get("p_limit_kw", {}).values() if value is not None]
             if limits:
                 limit[self._rows[eid]] = min(limits)
-        self._move(time // self._step_s, limit)
+        self._move(min(time // self._step_s, self._inverters.available_kw.shape[1] - 1), limit)
         return time + self._step_s
 
     def get_data(self, outputs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:

@@ -64,6 +64,10 @@ def test_a_day_ends_the_sessions_of_the_morning():
         json.dumps(rows)
         ended += rows
     assert sorted(row[0] for row in ended) == ["home-0", "home-1", "home-2"]
+    before = simulator.initial_states()
+    assert simulator.step(86_400, {}, 300) == 86_700
+    assert simulator.get_data({"Fleet": ["sessions_ended"]})["Fleet"]["sessions_ended"] == []
+    assert simulator.initial_states() == before
     assert all(len(row) == 8 and row[7] == pytest.approx(0.0, abs=1e-9) for row in ended)
 
 

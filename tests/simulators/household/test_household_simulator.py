@@ -41,4 +41,4 @@ def test_it_runs_in_a_world():
     ) as world:
         homes = world.start("household", **OPTIONS).Household.create(3, sites=SITES)
         assert [home.eid for home in homes] == ["home-0", "home-1", "home-2"]
-        world.run(until=OPTIONS["duration_s"], print_progress=False)
+        world.run(until=OPTIONS["duration_s"] + 1, print_progress=False)

@@ -71,4 +71,4 @@ def test_it_runs_in_a_world():
         simulator = world.start("pv", **OPTIONS)
         simulator.Inverter.create(3, sites=SITES)
         assert set(simulator.initial_states()) == {"home-0", "home-1", "home-2"}
-        world.run(until=OPTIONS["duration_s"], print_progress=False)
+        world.run(until=OPTIONS["duration_s"] + 1, print_progress=False)
