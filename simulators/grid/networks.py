@@ -3,11 +3,13 @@
 import copy
 import difflib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandapower as pp
 import pandapower.networks
 import pandas as pd
+from pandapower.topology import connected_component, create_nxgraph
 
 from feederloop.simulators.errors import InputError
 
@@ -107,7 +109,9 @@ def load_network(name_or_path: str | Path, *, feeders: int = 1, source_v_pu: flo
         net = SHIPPED[key]()
     elif Path(key).suffix == ".json" and Path(key).is_file():
         try:
-            net = pp.from_json(key)
+            net = pp.from_json(key, convert=False)
+            if isinstance(net, pp.pandapowerNet):
+                net = pp.convert_format(net)
         except Exception as error:
             raise InputError(f"pandapower cannot read this network ({error})", file=key) from error
         if not isinstance(net, pp.pandapowerNet):
@@ -160,17 +164,30 @@ def repeat_feeder(net: pp.pandapowerNet, feeders: int) -> pp.pandapowerNet:
     if len(net.trafo) != 1:
         raise InputError("feeders can be repeated behind exactly one transformer", key="feeders", value=feeders)
     result = copy.deepcopy(net)
-    shared = {int(net.trafo.hv_bus.iloc[0]), int(net.trafo.lv_bus.iloc[0])}
-    own = net.bus.index[~net.bus.index.isin(shared)]
-    offset = int(net.bus.index.max()) + 1
+    hv_bus, busbar = int(net.trafo.hv_bus.iloc[0]), int(net.trafo.lv_bus.iloc[0])
+    graph = create_nxgraph(net, include_trafos=False, respect_switches=False, include_out_of_service=True)
+    own = sorted(connected_component(graph, busbar))
+    if hv_bus in own:
+        raise InputError("a line bridges the transformer that feeds them", key="feeders", value=feeders)
+    own.remove(busbar)
+    lines = net.line[net.line["from_bus"].isin(own) | net.line["to_bus"].isin(own)]
+    by_line, by_bus = net.switch["et"] == "l", net.switch["et"] == "b"
+    at_line, at_bus = by_line & net.switch["element"].isin(lines.index), by_bus & net.switch["element"].isin(own)
+    switches = net.switch[net.switch["bus"].isin(own) | at_line | at_bus]
+    bus_step, line_step = int(net.bus.index.max()) + 1, int(net.line.index.max()) + 1
     for number in range(1, feeders):
-        moved = {bus: int(bus) + number * offset for bus in own} | {bus: bus for bus in shared}
-        bus = net.bus.loc[own].rename(index=moved)
-        line = net.line.assign(from_bus=net.line.from_bus.map(moved), to_bus=net.line.to_bus.map(moved))
-        load = net.asymmetric_load.assign(bus=net.asymmetric_load.bus.map(moved))
-        result.bus = pd.concat([result.bus, bus])
-        result.line = pd.concat([result.line, line], ignore_index=True)
-        result.asymmetric_load = pd.concat([result.asymmetric_load, load], ignore_index=True)
+        moved_bus = {bus: bus + number * bus_step for bus in own}
+        moved_line = {line: line + number * line_step for line in lines.index}
+        element = switches["element"].replace(moved_bus).mask(by_line, switches["element"].replace(moved_line))
+        copies = {
+            "bus": net.bus.loc[own].rename(index=moved_bus),
+            "line": lines.replace({"from_bus": moved_bus, "to_bus": moved_bus}).rename(index=moved_line),
+            "switch": switches.assign(bus=switches["bus"].replace(moved_bus), element=element),
+        }
+        for table in ("asymmetric_load", "load"):
+            copies[table] = net[table][net[table]["bus"].isin(own)].replace({"bus": moved_bus})
+        for table, moved in copies.items():
+            result[table] = pd.concat([result[table], moved], ignore_index=table not in ("bus", "line"))
     _rename_points(result)
     return result
 
@@ -182,29 +199,26 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     """
     assumed = []
     line = net.line
-    if _lacks(line, "r0_ohm_per_km") or _lacks(line, "x0_ohm_per_km"):
-        line["r0_ohm_per_km"] = 4.0 * line["r_ohm_per_km"]
-        line["x0_ohm_per_km"] = line["x_ohm_per_km"]
+    of_cable = {"r0_ohm_per_km": 4.0 * line["r_ohm_per_km"], "x0_ohm_per_km": line["x_ohm_per_km"]}
+    if _fill(line, of_cable):
         assumed.append("lines have no zero-sequence impedance: assumed r0 = 4 r1, x0 = x1")
-    if _lacks(line, "c0_nf_per_km"):
-        line["c0_nf_per_km"] = line["c_nf_per_km"]
+    _fill(line, {"c0_nf_per_km": line["c_nf_per_km"]})
     trafo = net.trafo
     defaults = {"vk0_percent": trafo.get("vk_percent"), "vkr0_percent": trafo.get("vkr_percent"), "mag0_percent": 1e6,
                 "mag0_rx": 0.0, "si0_hv_partial": 0.9, "vector_group": "Dyn"}  # fmt: skip
-    missing = [column for column in defaults if len(trafo) and _lacks(trafo, column)]
-    for column in missing:
-        trafo[column] = defaults[column]
-    if missing:
+    if _fill(trafo, defaults):
         assumed.append("transformers lack zero-sequence data: assumed Dyn with vk0 = vk")
-    grid = net.ext_grid
-    for column, value in {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1}.items():
-        if _lacks(grid, column):
-            grid[column] = value
+    _fill(net.ext_grid, {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1})
     return assumed
 
 
-def _lacks(table: pd.DataFrame, column: str) -> bool:
-    return len(table) > 0 and (column not in table or bool(table[column].isna().any()))
+def _fill(table: pd.DataFrame, defaults: dict[str, Any]) -> bool:
+    """Fill in missing values only, in place; whether there were any."""
+    missing = [column for column in defaults if len(table) and (column not in table or table[column].isna().any())]
+    for column in missing:
+        default = pd.Series(defaults[column], index=table.index)
+        table[column] = table[column].where(table[column].notna(), default) if column in table else default
+    return bool(missing)
 
 
 def _point_names(count: int) -> list[str]:

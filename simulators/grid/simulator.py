@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from mosaik_api_v3.types import CreateResult, Meta
 
+from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import load_network
 from feederloop.simulators.grid.powerflow import PowerFlow, unbalance_percent
@@ -32,6 +33,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
     branches of its lists. A connection point's `p_kw` and `q_kvar` are summed over everything connected to it.
     """
 
+    _power_flow: PowerFlow
+
     def __init__(self) -> None:
         super().__init__(META)
         self._names: list[str] = []
@@ -54,9 +57,13 @@ class GridSimulator(mosaik_api_v3.Simulator):
         self._network = load_network(network, feeders=feeders, source_v_pu=source_v_pu)
         return self.meta
 
-    def create(self, num: int, model: str, *, sites: list[dict[str, Any]] | None = None) -> list[CreateResult]:
+    def create(  # type: ignore[override]
+        self, num: int, model: str, *, sites: list[dict[str, Any]] | None = None
+    ) -> list[CreateResult]:
         """Create all connection points (from `sites`: name, bus, phase), or the network's entity."""
         if model == "Grid":
+            if not self._names:
+                raise InputError("the connection points have to be created before the grid", key="model", value=model)
             feeder = self._power_flow.feeder
             info = {"buses": feeder.buses.tolist(), "branches": list(feeder.branches.names)}
             return [{"eid": "grid", "type": model, "extra_info": info}]
@@ -102,6 +109,9 @@ class GridSimulator(mosaik_api_v3.Simulator):
         return {eid: {attr: self._outputs[eid][attr] for attr in attrs} for eid, attrs in outputs.items()}
 
     def _summed(self, inputs: dict[str, Any], attr: str) -> Floats:
+        for name in self._names:
+            if not inputs.get(name, {}).get(attr):
+                raise InputError("nothing is connected to this connection point", key=f"{name}.{attr}")
         # In order of the sources: the order in which they arrive varies, and with it the last bit of the sum.
         return np.array([sum(value for _, value in sorted(inputs[name][attr].items())) for name in self._names])
 

@@ -1,5 +1,7 @@
 """Small networks with what the shipped ones lack: meshes, taps, charging cables, switches, three-phase customers."""
 
+from itertools import pairwise
+
 import pandapower as pp
 
 MAINS = {"r_ohm_per_km": 0.32, "x_ohm_per_km": 0.075, "r0_ohm_per_km": 1.1, "x0_ohm_per_km": 0.12, "max_i_ka": 0.21}
@@ -19,7 +21,7 @@ def meshed(*, tap_pos: int = 0) -> pp.pandapowerNet:
     net = _substation(tap_pos=tap_pos)
     joints = [pp.create_bus(net, 0.4, name=f"joint {number}") for number in range(6)]
     ring = [1, *joints, 1]
-    for start, stop in (*zip(ring[:-1], ring[1:], strict=True), (joints[1], joints[4])):
+    for start, stop in (*pairwise(ring), (joints[1], joints[4])):
         pp.create_line_from_parameters(net, start, stop, length_km=0.06, **MAINS, **NO_CHARGING)
     for number, joint in enumerate(joints):
         phases = "abc" if number in (3, 5) else "abc"[number % 3]

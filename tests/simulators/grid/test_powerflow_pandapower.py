@@ -54,7 +54,7 @@ def test_every_result_agrees_with_pandapower(case, loading):
 
 
 def test_injectors_are_the_points_own_nodes(case):
-    net, points, power_flow = case
+    _, points, power_flow = case
     feeder = power_flow.feeder
     p_kw = np.linspace(-2.0, 2.0, len(points))[:, None]
     solution = power_flow.solve(p_kw, 0.2 * p_kw)
