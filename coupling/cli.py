@@ -65,10 +65,12 @@ def run(
     from feederloop.coupling.run import run_scenario
 
     result = run_scenario(loaded, out=out, progress=not quiet)
+    if result.message:
+        typer.echo(f"Run {result.status}: {result.message}", err=True)
     if quiet:
         typer.echo(result.folder)
     else:
-        print_figures(_console(), f"{loaded.title or loaded.name}", result.summary, loaded.limits)
+        print_figures(_console(), loaded.title or loaded.name, result.summary, loaded.limits)
         print_places(_console(), result.folder)
     codes = {"complete": COMPLETE, "interrupted": INTERRUPTED}
     raise typer.Exit(codes.get(result.status, RUN_FAILED))
@@ -135,14 +137,11 @@ def _checked(scenario: str, overrides: list[str] | None, days: float | None, see
 def _explained(error: Exception) -> int:
     """Print an error in the user's terms and return the exit code."""
     from feederloop.coupling.console import print_problems
-    from feederloop.coupling.scenario.problems import ScenarioError
+    from feederloop.coupling.scenario.problems import problems_in
     from feederloop.simulators.errors import InputError
 
-    if isinstance(error, ScenarioError):
-        print_problems(_console(stderr=True), error.problems)
-        return BAD_INPUT
     if isinstance(error, InputError):
-        typer.echo(f"Error: {error}", err=True)
+        print_problems(_console(stderr=True), problems_in(error))
         return BAD_INPUT
     typer.echo(f"Error: {type(error).__name__}: {error} (--debug shows where)", err=True)
     return RUN_FAILED

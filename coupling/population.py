@@ -9,14 +9,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from feederloop.coupling.scenario.model import Scenario
 from feederloop.coupling.scenario.people import NOMINAL_V, AnnualDemand, StatedProsumer, Vehicles
 from feederloop.coupling.scenario.problems import Problem, ScenarioError
 from feederloop.simulators.randomness import stream
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 THREE_PHASE = "abc"
 
@@ -100,7 +101,7 @@ class _Devices:
     three_phase: frozenset[str]
 
 
-def draw_population(scenario: Scenario, connection_points: pd.DataFrame) -> list[Site]:
+def draw_population(scenario: Scenario, connection_points: "pd.DataFrame") -> list[Site]:
     """Return the prosumers of a scenario, in the order of the connection points or of the stated list.
 
     Args:
@@ -117,7 +118,7 @@ def draw_population(scenario: Scenario, connection_points: pd.DataFrame) -> list
     return [_site(scenario, point, devices) for point in points]
 
 
-def _points(table: pd.DataFrame) -> list[_Point]:
+def _points(table: "pd.DataFrame") -> list[_Point]:
     """Return the connection points under names that can be entity ids."""
     names = [re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)).strip("_-") for name in table["name"]]
     if len(set(names)) < len(names) or "" in names:

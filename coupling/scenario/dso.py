@@ -8,9 +8,10 @@ from feederloop.coupling.scenario.fields import NonNegative, Positive, Section, 
 class Envelope(Section):
     """How the DSO's controller shares the feeder out."""
 
-    rule: Literal["equal", "proportional_fair"] = setting(
+    rule: Literal["equal", "max_min", "proportional_fair", "max_total"] = setting(
         "proportional_fair",
-        "How capacity is shared: equal (the same limit for all) or proportional_fair (greatest sum of logarithms)",
+        "How room is shared: equal (the same for all), max_min (raise the lowest as far as it goes, then the next), "
+        "proportional_fair (greatest sum of logarithms) or max_total (greatest sum, whoever gets it)",
     )
     safety: Literal["robust"] = setting("robust", "robust: safe for every independent use of all limits together")
     export_weight: Positive = quantity(1.0, "1", "Weight of export when it competes with import")

@@ -22,7 +22,7 @@ def misfit(message: str, *, key: str = "", allowed: str = "", nearest: str = "")
 
     Args:
         message: What is wrong.
-        key: The key in the section that was checked; empty for the value itself.
+        key: Dotted path in the section that was checked; empty for the value itself.
         allowed: What would be accepted.
         nearest: The valid value most like the one given.
     """

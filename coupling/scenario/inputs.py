@@ -202,8 +202,9 @@ class Forecast(Section):
     load_error_std: NonNegative = quantity(0.2, "1", "Standard deviation of the error of load, relative", le=2)
     pv_error_std: NonNegative = quantity(0.15, "1", "Standard deviation of the error of PV, relative", le=2)
     correlation: Number = quantity(0.8, "1", "Correlation of the errors of successive intervals", ge=0, lt=1)
+    pv_site_share: Share = quantity(0.1, "1", "Share of the PV error's variance that is each house's own")
     demand_quantile: Number = quantity(
-        0.95, "1", "Quantile of inflexible demand that envelopes leave room for", gt=0, lt=1
+        0.95, "1", "Quantile of inflexible demand that envelopes leave room for", ge=0.5, le=1
     )
 
 

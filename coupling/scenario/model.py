@@ -4,11 +4,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from feederloop.coupling.scenario.document import EXTENDS, Document, KeyPath
 from feederloop.coupling.scenario.dso import Envelope, Matching, Settlement
-from feederloop.coupling.scenario.fields import Count, EmptyIsDefault, Section, Text, quantity, section, setting
+from feederloop.coupling.scenario.fields import Count, EmptyIsDefault, Section, Text, misfit, quantity, section, setting
 from feederloop.coupling.scenario.inputs import (
     DrawnSessions,
     EnergyManager,
@@ -58,6 +58,14 @@ class Scenario(Section):
     simulators: Annotated[Simulators, EmptyIsDefault] = section(Simulators, "Simulators in other processes")
 
     _document: Document = PrivateAttr(default_factory=lambda: Document({}))
+
+    @model_validator(mode="after")
+    def _margin_leaves_room(self) -> "Scenario":
+        low, high = self.limits.voltage_range_v
+        if low + 2 * self.envelope.voltage_margin_v >= high:
+            allowed = f"less than {(high - low) / 2:g} V, half the distance of the limits"
+            raise misfit("leaves no room between the voltage limits", key="envelope.voltage_margin_v", allowed=allowed)
+        return self
 
     @property
     def file(self) -> Path | None:

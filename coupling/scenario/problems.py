@@ -86,6 +86,15 @@ class ScenarioError(InputError):
         return "\n".join(str(problem) for problem in self.problems)
 
 
+def problems_in(error: InputError) -> Sequence[Problem]:
+    """Return the problems that an error for bad input carries, whoever raised it."""
+    if isinstance(error, ScenarioError):
+        return error.problems
+    value = Absent.VALUE if error.value is None else error.value
+    file = None if error.file is None else Path(str(error.file))
+    return [Problem(error.message.rstrip("."), error.key or "", value, error.allowed or "", file=file)]
+
+
 def nearest_of(word: object, names: Iterable[str]) -> str:
     """Return the name most like a word, or nothing where none is.
 

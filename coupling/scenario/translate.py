@@ -155,7 +155,7 @@ def _problem(error: ErrorDetails, document: Document, reader: SchemaReader) -> P
         case "missing":
             message, allowed = "is missing", reader.allowed(path, document.data)
         case "misfit":
-            path = (*path, context["key"]) if context["key"] else path
+            path = (*path, *context["key"].split(".")) if context["key"] else path
             message, allowed, nearest = context["message"], context["allowed"], context["nearest"]
         case "union_tag_invalid" | "union_tag_not_found":
             key = str(context["discriminator"]).strip("'")
