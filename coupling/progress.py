@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-LINE_SHARE = 0.1
-"""Plain lines come at every tenth of the run."""
+LINES = 10
+"""Plain lines come whenever another tenth of the run is done."""
 
 
 @contextlib.contextmanager
@@ -64,14 +64,15 @@ class _Lines:
     def __init__(self, name: str, shown: Callable[[float], str], duration_s: int, console: Console) -> None:
         self._name, self._shown, self._duration_s, self._console = name, shown, duration_s, console
         self._began = time.monotonic()
-        self._next_share = 0.0
+        self._next_line = 0
 
     def update(self, reached_s: float) -> None:
         """Print a line if one is due."""
         done = min(1.0, reached_s / self._duration_s)
-        if done < self._next_share:
+        line_number = int(done * LINES + 1e-9)
+        if line_number < self._next_line:
             return
-        self._next_share = (done // LINE_SHARE + 1) * LINE_SHARE
+        self._next_line = line_number + 1
         elapsed_s = time.monotonic() - self._began
         left = f"{timedelta(seconds=round(elapsed_s / done * (1 - done)))}" if done > 0 else "-:--:--"
         line = f"{self._name}  {done:4.0%}  {self._shown(min(reached_s, self._duration_s))}"
