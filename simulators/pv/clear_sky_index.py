@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from scipy.special import ndtr
-from scipy.stats import beta
+from scipy.special import betaincinv, ndtr
 
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.randomness import stream
@@ -101,5 +100,5 @@ def _index(clouds: Clouds, gaussian: NDArray[np.float64]) -> NDArray[np.float64]
     """Map a standard Gaussian process to the beta distribution, by a table of its quantiles."""
     mean, variance = clouds.mean / LARGEST_INDEX, (clouds.std / LARGEST_INDEX) ** 2
     size = mean * (1 - mean) / variance - 1
-    quantiles = LARGEST_INDEX * beta.ppf(ndtr(_TABLE), mean * size, (1 - mean) * size)
+    quantiles = LARGEST_INDEX * betaincinv(mean * size, (1 - mean) * size, ndtr(_TABLE))
     return np.asarray(np.interp(gaussian, _TABLE, quantiles))
