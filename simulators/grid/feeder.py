@@ -42,6 +42,7 @@ class Branches:
         row_branch: [rows] Which branch a row belongs to.
         row_phase: [rows] Which phase (0, 1, 2).
         rating_a: [rows] Current rating; infinite where the network states none.
+        ends: [branches, 2] pandapower index of the buses at both ends.
         gain: [rows, injectors] Ampere per ampere injected.
         i0: [rows] Current without any injection (magnetising, charging).
     """
@@ -50,6 +51,7 @@ class Branches:
     row_branch: Ints
     row_phase: Ints
     rating_a: Floats
+    ends: Ints
     gain: Complex
     i0: Complex
 
@@ -259,6 +261,7 @@ def _branches(
         row_branch=np.repeat(ends["branch"].to_numpy(dtype=np.int64), 3),
         row_phase=np.tile(np.arange(3), len(ends)),
         rating_a=np.repeat(ends["rating_a"].to_numpy(dtype=float), 3),
+        ends=np.concatenate([bare.line[["from_bus", "to_bus"]], bare.trafo[["hv_bus", "lv_bus"]]]).astype(np.int64),
         gain=gain.reshape(3 * len(ends), -1),
         i0=i0.reshape(-1),
     )

@@ -55,9 +55,8 @@ class PowerFlow:
 
     def injected_va(self, p_kw: Floats, q_kvar: Floats) -> Complex:
         """[injectors, scenarios] Power injected by [points, scenarios] net power, export positive."""
-        s: Complex = (p_kw + 1j * q_kvar)[self.feeder.injector_point].astype(complex)
-        result: Complex = s * (1e3 * self.feeder.injector_share[:, None])
-        return result
+        scale = 1e3 * self.feeder.injector_share[:, None]
+        return _complex(np.stack([p_kw, q_kvar])[:, self.feeder.injector_point] * scale)
 
     def try_solve(self, s_va: Complex, start: Complex | None = None) -> Solution:
         """Solve [injectors, scenarios] powers; scenarios without a solution are marked, never raised.
@@ -87,14 +86,18 @@ class PowerFlow:
                 if np.isnan(move).any() and (converged | np.isnan(move)).all():
                     break
             _currents(s, v, current, work)
-        return Solution(v[0] + 1j * v[1], current[0] + 1j * current[1], converged, iteration)
+        return Solution(_complex(v), _complex(current), converged, iteration)
 
     def solve(self, p_kw: Floats, q_kvar: Floats) -> Solution:
         """Solve [points, scenarios] net powers, export positive, in kW and kvar.
 
         Raises:
-            PowerFlowError: Some scenario has no solution, or the powers contain NaN.
+            PowerFlowError: Some scenario has no solution, or some power is not a finite number.
         """
+        for name, powers in (("p_kw", p_kw), ("q_kvar", q_kvar)):
+            if not np.isfinite(powers).all():
+                point, scenario = np.argwhere(~np.isfinite(powers))[0]
+                raise PowerFlowError(f"{name} of {self.feeder.points[point]} is {powers[point, scenario]}")
         solution = self.try_solve(self.injected_va(p_kw, q_kvar))
         if not solution.converged.all():
             failed = np.flatnonzero(~solution.converged)
@@ -125,6 +128,13 @@ class PowerFlow:
         drawn = feeder.source_gain @ current + feeder.source_i0[:, None]
         result: Floats = (v * drawn.conj()).sum(axis=0).real / 1e3
         return result
+
+
+def _complex(parts: Floats) -> Complex:
+    # Not real + 1j * imaginary, in which an infinite imaginary part would turn the real one into NaN.
+    result: Complex = np.empty(parts.shape[1:], dtype=complex)
+    result.real, result.imag = parts
+    return result
 
 
 def _currents(s: Floats, v: Floats, current: Floats, work: Floats) -> None:

@@ -1,0 +1,215 @@
+"""Rules by which the network's room is shared out as export and import limits.
+
+All rules work on the same packing problem: limits x >= 0 (export and import of every customer side by side), rows
+`A x <= b` with A >= 0, because the worst use of a box is closed-form in its limits, and bounds floor <= x <= cap.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+
+from feederloop.simulators.grid.feeder import Floats
+
+_MAX_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Rows and bounds of one allocation.
+
+    Attributes:
+        a: [rows, limits] Non-negative.
+        b: [rows] What is left for the limits.
+        floor: [limits] Least value, feasible together.
+        cap: [limits] Greatest value, at least the floor.
+        weight: [limits] A customer's claim relative to others'; export and import weights are part of it.
+    """
+
+    a: Floats
+    b: Floats
+    floor: Floats
+    cap: Floats
+    weight: Floats
+
+
+def feasible_floor(packing: Packing) -> Floats:
+    """[limits] The floor, cut in the same proportion for all that act on a row which the floors alone would break."""
+    floor = np.minimum(packing.floor, packing.cap)
+    for _ in range(20):
+        used = packing.a @ floor
+        over = used > np.maximum(packing.b, 0.0) * (1 + 1e-12) + 1e-12
+        if not over.any():
+            break
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.where(over, np.maximum(packing.b, 0.0) / used, 1.0)
+        involved = packing.a > 1e-12
+        floor = floor * np.where(involved, factor[:, None], 1.0).min(axis=0)
+    return floor
+
+
+def equal(packing: Packing) -> Floats:
+    """[limits] The same multiple of the weight for everybody, within floor and cap, as large as the rows bear."""
+    with np.errstate(divide="ignore"):
+        full = np.where(packing.weight > 0, packing.cap / packing.weight, 0.0)
+
+    def limits(level: float) -> Floats:
+        result: Floats = np.clip(level * packing.weight, packing.floor, packing.cap)
+        return result
+
+    # The level at which a row binds is piecewise linear in it: bisect over the breakpoints, then solve the last piece.
+    breakpoints = np.unique(np.concatenate([full, packing.floor / np.maximum(packing.weight, 1e-300), [0.0]]))
+    low, high = 0, len(breakpoints) - 1
+    if _fits(packing, limits(breakpoints[high])):
+        return limits(breakpoints[high])
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _fits(packing, limits(breakpoints[middle])) else (low, middle)
+    start, end = limits(breakpoints[low]), limits(breakpoints[high])
+    rise = packing.a @ (end - start)
+    room = packing.b - packing.a @ start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = np.where(rise > 0, room / rise, np.inf).min(initial=1.0)
+    result: Floats = start + np.clip(step, 0.0, 1.0) * (end - start)
+    return result
+
+
+def max_min(packing: Packing) -> Floats:
+    """[limits] Lexicographic max-min: raise all in proportion to their weight, stop those whom a row or cap stops."""
+    limits = packing.floor.copy()
+    level = 0.0
+    free = (packing.weight > 0) & (packing.cap > limits)
+    for _ in range(len(limits) + len(packing.b) + 1):
+        if not free.any():
+            break
+        # A customer above the common level because of the floor waits until the level reaches it.
+        growing = free & (limits <= level * packing.weight + 1e-12)
+        waiting = free & ~growing
+        speed = np.where(growing, packing.weight, 0.0)
+        rise = packing.a @ speed
+        room = np.maximum(packing.b - packing.a @ limits, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            by_row = np.where(rise > 1e-12, room / rise, np.inf)
+            by_cap = np.where(growing, (packing.cap - limits) / np.maximum(packing.weight, 1e-300), np.inf)
+            by_join = np.where(waiting, limits / np.maximum(packing.weight, 1e-300) - level, np.inf)
+        step = min(by_row.min(initial=np.inf), by_cap.min(initial=np.inf), by_join.min(initial=np.inf))
+        limits = limits + step * speed
+        level += step
+        bound = by_row <= step * (1 + 1e-9) + 1e-12
+        stopped = (packing.a[bound] > 1e-12).any(axis=0) | (packing.cap - limits <= 1e-12)
+        free &= ~stopped
+    return limits
+
+
+def alpha_fair(packing: Packing, alpha: float = 1.0) -> Floats:
+    """[limits] Maximise the sum of `weight^alpha x^(1 - alpha) / (1 - alpha)`, for alpha = 1 of `weight log x`.
+
+    Proportional fairness is alpha = 1; larger alpha comes nearer to max-min (Mo, Walrand, "Fair end-to-end window-based
+    congestion control", IEEE/ACM Trans. Networking 8(5), 2000).
+    """
+    result = packing.floor.copy()
+    room = packing.b - packing.a @ packing.floor
+    shut = room <= 1e-9 * np.maximum(packing.b, 1e-9)
+    open_ = (packing.cap - packing.floor > 1e-9) & (packing.weight > 0) & ~(packing.a[shut] > 1e-12).any(axis=0)
+    if not open_.any():
+        return result
+    low, cap = packing.floor[open_], packing.cap[open_]
+    a, b = packing.a[np.ix_(~shut, open_)], room[~shut] + packing.a[np.ix_(~shut, open_)] @ low
+    binding = a @ cap > b
+    claim = packing.weight[open_] ** alpha
+
+    def slopes(x: Floats) -> tuple[Floats, Floats]:
+        """Gradient and curvature of the utility's negative."""
+        gradient = -claim * x**-alpha
+        return gradient, -alpha * gradient / x
+
+    result[open_] = _maximise(slopes, a[binding], b[binding], low, cap) if binding.any() else cap
+    return _pulled_in(packing, result)
+
+
+def max_total(packing: Packing) -> Floats:
+    """[limits] The greatest weighted sum of limits, whoever gets them: a linear programme."""
+    rows, columns = packing.a.shape
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = columns, rows
+    model.col_cost_ = -packing.weight
+    model.col_lower_, model.col_upper_ = packing.floor, packing.cap
+    model.row_lower_, model.row_upper_ = np.full(rows, -highspy.kHighsInf), packing.b
+    filled = packing.a != 0.0
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = np.concatenate([[0], np.cumsum(filled.sum(axis=1))]).astype(np.int32)
+    model.a_matrix_.index_ = np.nonzero(filled)[1].astype(np.int32)
+    model.a_matrix_.value_ = packing.a[filled]
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    highs.passModel(model)
+    highs.run()
+    if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        raise RuntimeError(f"the allocation has no optimum: {highs.modelStatusToString(highs.getModelStatus())}")
+    return _pulled_in(packing, np.asarray(highs.getSolution().col_value))
+
+
+RULES: dict[str, Callable[[Packing], Floats]] = {
+    "equal": equal,
+    "max_min": max_min,
+    "proportional_fair": alpha_fair,
+    "max_total": max_total,
+}
+
+
+def _fits(packing: Packing, limits: Floats) -> bool:
+    return bool((packing.a @ limits <= packing.b * (1 + 1e-12) + 1e-12).all())
+
+
+def _pulled_in(packing: Packing, limits: Floats) -> Floats:
+    """Move limits towards the floor until every row holds: solvers end a little outside."""
+    extra = np.clip(limits, packing.floor, packing.cap) - packing.floor
+    used = packing.a @ extra
+    room = np.maximum(packing.b - packing.a @ packing.floor, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(used > room, room / used, 1.0)
+    scale = np.where(packing.a > 1e-12, factor[:, None], 1.0).min(axis=0, initial=1.0)
+    result: Floats = packing.floor + scale * extra
+    return result
+
+
+def _maximise(
+    slopes: Callable[[Floats], tuple[Floats, Floats]], a: Floats, b: Floats, low: Floats, cap: Floats
+) -> Floats:
+    """Maximise a separable concave utility over `a x <= b`, `low <= x <= cap` by a primal-dual interior-point method.
+
+    Follows Boyd, Vandenberghe, "Convex Optimization", 2004, section 11.7; `low` must be strictly inside the rows.
+    """
+    share = 0.5 * min(1.0, float(((b - a @ low) / np.maximum(a @ (cap - low), 1e-300)).min()))
+    x = low + share * (cap - low)
+    rows, columns = a.shape
+    constraints = np.concatenate([a, -np.eye(columns), np.eye(columns)])
+    bounds = np.concatenate([b, -low, cap])
+    slack = bounds - constraints @ x
+    price = 1.0 / slack * np.abs(slopes(x)[0]).mean() * slack.mean()
+    for _ in range(_MAX_STEPS):
+        gap = float(slack @ price)
+        gradient, curvature = slopes(x)
+        dual = gradient + constraints.T @ price
+        if gap <= 1e-9 * np.abs(gradient @ x) and np.abs(dual).max() <= 1e-7 * np.abs(gradient).max():
+            break
+        target = 0.1 * gap / len(bounds)
+        weight = price / slack
+        hessian = (a.T * weight[:rows]) @ a
+        hessian.flat[:: columns + 1] += curvature + weight[rows : rows + columns] + weight[rows + columns :]
+        move = np.linalg.solve(hessian, -(gradient + constraints.T @ (target / slack)))
+        slack_move = -(constraints @ move)
+        price_move = (target - price * slack_move) / slack - price
+        step = min(1.0, 0.99 * _reach(slack, slack_move))
+        x = x + step * move
+        slack = bounds - constraints @ x
+        price = price + min(1.0, 0.99 * _reach(price, price_move)) * price_move
+    return x
+
+
+def _reach(value: Floats, move: Floats) -> float:
+    """How far positive values can go along a move before one becomes zero."""
+    shrinking = move < 0
+    return float((-value[shrinking] / move[shrinking]).min(initial=1e30))

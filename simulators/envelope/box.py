@@ -1,0 +1,79 @@
+"""What an envelope is about: the uses that connection points may make of the network in one interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from feederloop.simulators.grid.feeder import Floats
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the network must stay within.
+
+    Attributes:
+        v_min_v: Lowest phase-to-neutral voltage of any low-voltage bus.
+        v_max_v: Highest.
+        line_loading_percent: Highest loading of any line phase conductor.
+        transformer_loading_percent: Highest loading of any transformer winding, per phase.
+    """
+
+    v_min_v: float = 216.2
+    v_max_v: float = 253.0
+    line_loading_percent: float = 100.0
+    transformer_loading_percent: float = 100.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What is known of the connection points for one interval; every array is [points], export positive.
+
+    Attributes:
+        p_kw: Forecast net power. A passive point stays there.
+        q_low_kvar: Lowest reactive power to expect.
+        q_high_kvar: Highest.
+        active: Points that get an envelope; the others are passive.
+        export_cap_kw: No export limit above this.
+        import_cap_kw: No import limit above this.
+        import_floor_kw: Demand that cannot be moved: import limits do not go below it while the network can bear it.
+        uncertainty_kw: A passive point may be this far from its forecast.
+    """
+
+    p_kw: Floats
+    q_low_kvar: Floats
+    q_high_kvar: Floats
+    active: Bools
+    export_cap_kw: Floats
+    import_cap_kw: Floats
+    import_floor_kw: Floats
+    uncertainty_kw: Floats
+
+
+@dataclass(frozen=True)
+class Box:
+    """Independent ranges of active and reactive power, each array [points]: every combination is a possible use."""
+
+    p_low_kw: Floats
+    p_high_kw: Floats
+    q_low_kvar: Floats
+    q_high_kvar: Floats
+
+    @classmethod
+    def of(cls, interval: Interval, export_limit_kw: Floats, import_limit_kw: Floats) -> "Box":
+        """Return the box in which active points use their limits and passive ones stay at their forecast."""
+        low = np.where(interval.active, -import_limit_kw, interval.p_kw - interval.uncertainty_kw)
+        high = np.where(interval.active, export_limit_kw, interval.p_kw + interval.uncertainty_kw)
+        return cls(low, high, interval.q_low_kvar, interval.q_high_kvar)
+
+    @property
+    def centre(self) -> tuple[Floats, Floats]:
+        """Midpoint in kW and kvar."""
+        return (self.p_low_kw + self.p_high_kw) / 2, (self.q_low_kvar + self.q_high_kvar) / 2
+
+    @property
+    def half_width(self) -> tuple[Floats, Floats]:
+        """Half the width in kW and kvar."""
+        return (self.p_high_kw - self.p_low_kw) / 2, (self.q_high_kvar - self.q_low_kvar) / 2
