@@ -77,7 +77,7 @@ class Day:
         vehicles = Vehicles(np.where(plugged, energy, self.energy), plugged, self.departure_s, self.required)
         prices = self.tariff.with_local(np.array([np.nan]), window)
         starts_s, feed_in = self.starts_s[window], self.tariff.feed_in_per_kwh[window]
-        return look_ahead(self.sites, beliefs, vehicles, prices, feed_in, starts_s, INTERVAL_S, 1e-3)
+        return look_ahead(self.sites, beliefs, vehicles, prices, feed_in, starts_s, INTERVAL_S, 1e-3, 0.0)
 
 
 def seconds(task: Callable[[], object]) -> float:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
+from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles, charging_room
 from feederloop.simulators.energy_manager.settings import Sites
 
 #: Share of the room for charging in later intervals that the guard counts on: limits and demand may still change.
@@ -75,8 +75,7 @@ def later_charge_kwh(
         interval_s: Length of an interval.
         firm_pv_share: Share of the forecast sun that charging may rely on.
     """
-    room = beliefs.import_limit_kw + beliefs.household_kw + firm_pv_share * beliefs.pv_available_kw
-    power = np.clip(room, 0.0, sites.ev_charge_kw[:, None]) * vehicles.share_plugged(starts_s, interval_s)
+    power = charging_room(sites, beliefs, firm_pv_share) * vehicles.share_plugged(starts_s, interval_s)
     end_s = float(starts_s[-1]) + interval_s
     beyond_h = np.where(vehicles.plugged, np.maximum(vehicles.departure_s - end_s, 0.0), 0.0) / 3600.0
     drawn_kwh = power.sum(axis=1) * interval_s / 3600.0 + sites.ev_charge_kw * beyond_h
@@ -163,7 +162,9 @@ class Controller:
         highest = np.where(late, -charge, np.clip(spare_kw, 0.0, discharge))
         power = self._switched(np.clip(wanted_kw, -charge, highest), -charge, highest)
         least = np.minimum(sites.charger_min_kw, sites.ev_discharge_kw)
-        power = np.where(rescue > 0, np.maximum(rescue, least), power)
+        rescue = np.where((rescue > 0) & (rescue < least), least, rescue)
+        rescue = np.where(rescue > commitment.export_limit_kw - household_kw, 0.0, rescue)
+        power = np.where(rescue > 0, np.maximum(power, rescue), power)
         here = vehicles.plugged & (vehicles.departure_s > now_s)
         asked = np.where(here, power, 0.0) + 0.0  # no negative zero
         return asked, np.clip(asked, -battery_in, battery_out)

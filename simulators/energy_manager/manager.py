@@ -4,7 +4,7 @@ import numpy as np
 
 from feederloop.simulators.energy_manager.controller import Commitment, Controller, SetPoints, later_charge_kwh
 from feederloop.simulators.energy_manager.offer import Clock, Offer, site_requests
-from feederloop.simulators.energy_manager.outlook import Beliefs, Outlook, Vehicles, look_ahead
+from feederloop.simulators.energy_manager.outlook import Beliefs, Outlook, Vehicles, charging_room, look_ahead
 from feederloop.simulators.energy_manager.planner import Planner
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 from feederloop.simulators.errors import InputError
@@ -60,7 +60,7 @@ class EnergyManagers:
         buy, sell = self._tariff.with_local(prices[:, None], slice(interval + 1, interval + 2))
         curve_kw = self._planner.net_position_curve(outlook, buy[:, 0], sell[:, 0])
         self._offered_kwh = curve_kw * self._interval_h
-        connected = outlook.charge_limit_kw[:, 0] > 0.0
+        connected = vehicles.share_plugged(self._starts_s(interval + 1, 1), self._clock.interval_s)[:, 0] > 0.0
         requests = site_requests(self._sites, beliefs, demand_kw, connected, self._options.request_margin)
         return Offer(position_kwh, prices, self._offered_kwh, *requests)
 
@@ -111,6 +111,7 @@ class EnergyManagers:
             self._starts_s(interval + skip, count),
             self._clock.interval_s,
             self._options.curtailment_penalty_per_kwh,
+            self._options.firm_pv_share,
         )
 
     def _starts_s(self, interval: int, count: int) -> np.ndarray:
@@ -124,9 +125,9 @@ class EnergyManagers:
         """Return the vehicles as they will be at the interval's end if its position is carried out as forecast."""
         sites, efficiency = self._sites, self._sites.ev_efficiency
         here = vehicles.share_plugged(self._starts_s(interval, 1), self._clock.interval_s)[:, 0]
-        room_in = np.maximum(beliefs.import_limit_kw[:, 0] + beliefs.household_kw[:, 0], 0.0)
+        room = charging_room(sites, beliefs.between(0, 1), self._options.firm_pv_share)[:, 0]
         power = position_kwh / self._interval_h - beliefs.household_kw[:, 0] - beliefs.pv_available_kw[:, 0]
-        power = np.clip(power, -np.minimum(sites.ev_charge_kw * here, room_in), sites.ev_discharge_kw * here)
+        power = np.clip(power, -room * here, sites.ev_discharge_kw * here)
         stored = np.where(power < 0, -efficiency * power, -power / efficiency) * self._interval_h
         energy = np.clip(vehicles.energy_kwh + stored, 0.0, sites.ev_capacity_kwh)
         return Vehicles(energy, vehicles.plugged, vehicles.departure_s, vehicles.required_kwh)

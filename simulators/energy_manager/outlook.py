@@ -108,10 +108,12 @@ def look_ahead(
     starts_s: np.ndarray,
     interval_s: float,
     curtailment_per_kwh: float,
+    firm_pv_share: float,
 ) -> Outlook:
     """Put together what a plan needs.
 
-    Sessions that have not begun are unknown and not planned.
+    Sessions that have not begun are unknown and not planned. Charging is planned no higher than the controller will
+    let it be, which holds the import limit with only a share of the sun.
 
     Args:
         sites: The prosumers' devices.
@@ -122,6 +124,7 @@ def look_ahead(
         starts_s: Start of each planned interval on the clock, shape (intervals,).
         interval_s: Length of an interval.
         curtailment_per_kwh: Penalty on unused sun.
+        firm_pv_share: Share of the sun that charging may rely on.
     """
     beliefs.check(sites.names)
     shape = beliefs.household_kw.shape
@@ -132,7 +135,7 @@ def look_ahead(
         import_limit_kw=beliefs.import_limit_kw,
         # A user's household series may feed in; what nobody can curtail is let through and counted at the meter.
         export_limit_kw=np.maximum(beliefs.export_limit_kw, beliefs.household_kw),
-        charge_limit_kw=sites.ev_charge_kw[:, None] * here,
+        charge_limit_kw=charging_room(sites, beliefs, firm_pv_share) * here,
         discharge_limit_kw=sites.ev_discharge_kw[:, None] * here,
         buy_price_per_kwh=np.broadcast_to(prices[0], shape),
         sell_price_per_kwh=np.broadcast_to(prices[1], shape),
@@ -141,6 +144,16 @@ def look_ahead(
         target_kwh=_target(sites, vehicles, float(starts_s[0]), float(starts_s[-1]) + interval_s),
         capacity_kwh=sites.ev_capacity_kwh,
     )
+
+
+def charging_room(sites: Sites, beliefs: Beliefs, firm_pv_share: float) -> np.ndarray:
+    """Return the power the import limit leaves for charging, shape (prosumers, intervals) in kW.
+
+    Room below the charger's smallest power is none.
+    """
+    room = beliefs.import_limit_kw + beliefs.household_kw + firm_pv_share * beliefs.pv_available_kw
+    power = np.clip(room, 0.0, sites.ev_charge_kw[:, None])
+    return np.where(power < sites.charger_min_kw[:, None], 0.0, power)
 
 
 def _wear(sites: Sites, feed_in_per_kwh: np.ndarray, curtailment_per_kwh: float) -> np.ndarray:

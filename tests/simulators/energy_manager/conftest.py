@@ -90,6 +90,7 @@ def draw_case() -> Callable[..., tuple[Sites, Tariff, Outlook]]:
             INTERVAL_S * np.arange(intervals),
             INTERVAL_S,
             1e-3,
+            0.5,
         )
         return sites, tariff, outlook
 
