@@ -82,7 +82,7 @@ def main_figures(limits: Limits) -> list[Figure]:
         Figure("cost of all prosumers", "cost.total", ""),
         Figure("EV energy not served", "ev.energy_not_served_share", "%"),
         Figure("PV curtailed", "pv.curtailed_share", "%"),
-        Figure("intervals outside the envelope", "envelope.breach_share", "%"),
+        Figure("5-min means outside the envelope", "envelope.breach_share", "%"),
         Figure("computing time", "compute.wall_s", "s"),
     ]
 

@@ -70,13 +70,7 @@ def section(make: Callable[[], Any], description: str) -> Any:
 class Section(BaseModel):
     """A mapping of the scenario: frozen, without unknown keys, NaN or infinity."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        validate_default=False,
-        use_attribute_docstrings=False,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _empty_for_nothing(value: Any) -> Any:
