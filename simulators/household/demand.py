@@ -128,7 +128,7 @@ def _file_demand(
     beyond: timeseries.Beyond,
 ) -> NDArray[np.float64]:
     """Return demand in kW from a user's file, [n, T]."""
-    refine = source.get("refine", "hold")
+    refine = source.get("refine") or "hold"
     if refine not in ("hold", "stochastic"):
         raise InputError("Unknown refinement.", key=f"{KEY}.refine", value=refine, allowed="hold, stochastic")
     duration_s = steps * step_s
