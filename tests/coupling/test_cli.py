@@ -183,23 +183,19 @@ def test_unknown_option_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, "run", "minimal", "--dayz", "3") == 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "allowed"), [(["--help"], set()), (["--version"], set()), (["check", "bad.yaml"], {"pydantic"})]
-)
-def test_help_and_mistakes_answer_without_what_only_runs_need(
-    tmp_path: Path, arguments: list[str], allowed: set[str]
-) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "bad.yaml"]])
+def test_help_and_mistakes_answer_without_what_only_runs_need(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "bad.yaml").write_text("seeed: 1\n", encoding="utf-8")
     code = (
         "import sys; from feederloop.coupling import cli\n"
         f"sys.argv = ['feederloop', *{arguments}]\n"
         "try: cli.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'pydantic', 'numpy', 'pandas', 'pandapower', 'mosaik', 'pyomo'} & set(sys.modules)\n"
-        "print(*heavy)"
+        "heavy = {'numpy', 'pandas', 'pandapower', 'mosaik', 'pyomo'} & set(sys.modules)\n"
+        "print('heavy:', *heavy)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert set(done.stdout.splitlines()[-1].split()) == allowed
+    assert done.stdout.splitlines()[-1] == "heavy:"
 
 
 def test_main_figures_are_in_every_summary() -> None:
