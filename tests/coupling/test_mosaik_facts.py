@@ -76,12 +76,12 @@ def run(source, target, until=30, shutdown=True, **connection):
 
     async def main():
         world = AsyncWorld()
-        things = []
-        for name, simulator in (("source", source), ("target", target)):
-            factory = await world.start(Existing(simulator), sim_id=name)
-            things.append(await factory.Thing())
-        world.connect(things[0], things[1], ("value", "input"), **connection)
         try:
+            things = []
+            for name, simulator in (("source", source), ("target", target)):
+                factory = await world.start(Existing(simulator), sim_id=name)
+                things.append(await factory.Thing())
+            world.connect(things[0], things[1], ("value", "input"), **connection)
             await world.run(until=until)
         finally:
             world._shutdown_performed = not shutdown
