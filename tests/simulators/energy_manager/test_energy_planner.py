@@ -86,6 +86,13 @@ def test_a_higher_price_never_draws_a_smaller_offer(draw_case: Draw, seed: int, 
     assert (np.diff(curve, axis=1) >= 0).all()
 
 
+def test_more_prosumers_than_one_stack_holds_keep_their_own_plans(draw_case: Draw) -> None:
+    sites, _, outlook = draw_case(11, 30, 8)
+    assert (sites.ev_capacity_kwh > 0).sum() > 16
+    plan = Planner(sites, 8, INTERVAL_S, Weights()).plan(outlook)
+    assert plan.cost == pytest.approx(reference_costs(sites, outlook), abs=1e-6)
+
+
 def test_each_point_of_the_curve_is_the_plan_at_that_price(draw_case: Draw) -> None:
     sites, _, outlook = draw_case(7, 10)
     buy, sell = np.linspace(0.11, 0.25, 6), np.linspace(0.06, 0.2, 6)
