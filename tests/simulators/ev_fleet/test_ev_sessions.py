@@ -80,8 +80,8 @@ def test_drawn_sessions_have_the_stated_distributions():
 def test_on_weekdays_only_a_car_stays_from_friday_to_monday():
     sessions = draw(duration_s=21 * DAY_S, days="weekdays", draw=draw_sessions)
     local = sessions["arrival"].dt.tz_convert("Europe/London")
-    assert set(local.dt.dayofweek) == {0, 1, 2, 3, 4}
-    friday = sessions[local.dt.dayofweek == 4]
+    assert set(local.dt.day_of_week) == {0, 1, 2, 3, 4}
+    friday = sessions[local.dt.day_of_week == 4]
     assert (friday["departure"] - friday["arrival"] > pd.Timedelta(days=2)).all()
 
 
