@@ -173,3 +173,20 @@ def test_a_charger_switches_at_its_smallest_power() -> None:
     controller.commit(commitment(4, position_kwh=np.array([-0.6, -0.8, 0.6, 0.8]) * 0.5))
     points = controller.step(0, np.zeros(4), np.zeros(4), vehicles(4))
     assert points.ev_kw.tolist() == [0.0, -1.4, 0.0, 1.4]
+
+
+def test_the_sun_gets_no_room_from_a_vehicle_that_leaves_within_the_step() -> None:
+    controller = Controller(make_sites(2), STEP_S, 0.0)
+    controller.commit(commitment(2, position_kwh=np.full(2, 1.0), export_limit_kw=np.full(2, 3.0)))
+    state = replace(vehicles(2), departure_s=np.array([0.5 * STEP_S, STEP_S]))
+    points = controller.step(0, np.full(2, -0.5), np.full(2, 6.0), state)
+    assert points.ev_kw == pytest.approx([-3.5, -3.5])
+    assert points.pv_limit_kw == pytest.approx([3.5, 7.0])
+
+
+def test_a_charger_that_cannot_discharge_little_enough_does_not_break_the_export_limit() -> None:
+    sites = make_sites(2, charger_min_kw=1.4)
+    controller = Controller(sites, STEP_S, 0.0)
+    controller.commit(commitment(2, import_limit_kw=np.zeros(2), export_limit_kw=np.array([0.2, 2.0])))
+    points = controller.step(0, np.full(2, -0.3), np.zeros(2), vehicles(2))
+    assert points.ev_kw.tolist() == [0.0, 1.4]
