@@ -1,0 +1,155 @@
+"""The DSO's envelope controller on the shared clock: it publishes limits and sees neither prices nor counterparties."""
+
+from typing import Any
+
+import mosaik_api_v3
+import numpy as np
+import pandas as pd
+from mosaik_api_v3.types import CreateResult, Meta
+
+from feederloop.simulators.envelope.box import Interval, Limits
+from feederloop.simulators.envelope.controller import EnvelopeController, Options, Published
+from feederloop.simulators.grid.feeder import Feeder, Floats
+from feederloop.simulators.grid.networks import load_network
+from feederloop.simulators.grid.powerflow import PowerFlow
+
+META: Meta = {
+    "api_version": "3.0",
+    "type": "time-based",
+    "models": {
+        "ConnectionPoint": {
+            "public": True,
+            "params": ["sites"],
+            "attrs": [
+                "household_p_kw", "household_p_low_kw", "household_q_kvar", "export_request_kw", "import_request_kw",
+                "export_limit_kw", "import_limit_kw",
+            ],
+        },
+        "Controller": {
+            "public": True,
+            "params": [],
+            "attrs": [
+                "total_export_kw", "total_import_kw", "v_max_v", "v_min_v", "loading_max_percent", "certified",
+                "floor_cut",
+            ],
+        },
+    },
+}  # fmt: skip
+
+
+class EnvelopeSimulator(mosaik_api_v3.Simulator):
+    """One entity per connection point and one for the controller itself.
+
+    A limit list starts with the interval that begins now. What was published for it stays; the next interval's limits
+    are made binding in this step, and the farthest interval of the outlook is added.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(META)
+        self._limits: dict[int, Published] = {}
+
+    def init(  # type: ignore[override]
+        self,
+        sid: str,
+        time_resolution: float = 1.0,
+        *,
+        interval_s: int,
+        horizon: int,
+        network: str,
+        feeders: int = 1,
+        source_v_pu: float,
+        limits: dict[str, float],
+        options: dict[str, Any],
+    ) -> Meta:
+        """Load the network as the DSO knows it.
+
+        Args:
+            sid: The simulator's id.
+            time_resolution: Seconds per unit of mosaik's time.
+            interval_s: How long an envelope holds.
+            horizon: Intervals in the outlook, counting the one that begins now.
+            network: Shipped network's name or path of a pandapower JSON file.
+            feeders: Copies of the low-voltage network behind the transformer.
+            source_v_pu: Voltage of the external grid.
+            limits: Fields of `Limits`.
+            options: Fields of `Options`.
+        """
+        self._interval_s, self._horizon = interval_s, horizon
+        self._network = load_network(network, feeders=feeders, source_v_pu=source_v_pu)
+        self._network_limits, self._options = Limits(**limits), Options(**options)
+        return self.meta
+
+    def create(self, num: int, model: str, *, sites: list[dict[str, Any]] | None = None) -> list[CreateResult]:  # type: ignore[override]
+        """Create all connection points (from `sites`), or the controller's own entity."""
+        if model == "Controller":
+            return [{"eid": "controller", "type": model}]
+        points = pd.DataFrame(sites)[["name", "bus", "phase", "export_cap_kw", "import_cap_kw"]]
+        self._names = [str(name) for name in points["name"]]
+        self._export_cap_kw = points["export_cap_kw"].to_numpy(dtype=float)
+        self._import_cap_kw = points["import_cap_kw"].to_numpy(dtype=float)
+        power_flow = PowerFlow(Feeder.from_network(self._network, points[["name", "bus", "phase"]]))
+        self._controller = EnvelopeController(power_flow, self._network_limits, self._options)
+        return [{"eid": name, "type": model} for name in self._names]
+
+    def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
+        """Publish the limits of the next interval, and of the whole outlook at the start."""
+        now = time // self._interval_s
+        columns = {
+            attr: np.array([next(iter(inputs[name][attr].values())) for name in self._names], dtype=float)
+            for attr in META["models"]["ConnectionPoint"]["attrs"][:5]
+        }
+        missing = [k for k in range(now, now + self._horizon) if k not in self._limits or k == now + 1]
+        for k in missing:
+            self._limits[k] = self._controller.publish(self._interval(columns, k - now))
+        self._limits = {k: published for k, published in self._limits.items() if k >= now}
+        self._now = now
+        return time + self._interval_s
+
+    def get_data(self, outputs: dict[str, list[str]]) -> dict[str, Any]:
+        """Return what was asked for."""
+        outlook = [self._limits[k] for k in range(self._now, self._now + self._horizon)]
+        lists = {
+            "export_limit_kw": np.stack([published.export_limit_kw for published in outlook], axis=1).tolist(),
+            "import_limit_kw": np.stack([published.import_limit_kw for published in outlook], axis=1).tolist(),
+        }
+        row = {name: number for number, name in enumerate(self._names)}
+        binding = self._binding(outlook[min(1, len(outlook) - 1)])
+        return {
+            eid: {attr: binding[attr] if eid == "controller" else lists[attr][row[eid]] for attr in attrs}
+            for eid, attrs in outputs.items()
+        }
+
+    def _interval(self, columns: dict[str, Floats], ahead: int) -> Interval:
+        p_kw, low_kw = columns["household_p_kw"][:, ahead], columns["household_p_low_kw"][:, ahead]
+        q_kvar = columns["household_q_kvar"][:, ahead]
+        # Reactive power goes with the household's active power, up to the inflexible demand that the limits allow for.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            q_at_low = np.where(p_kw < 0, q_kvar * low_kw / p_kw, q_kvar)
+        export_kw = np.minimum(columns["export_request_kw"][:, ahead], self._export_cap_kw)
+        import_kw = np.minimum(columns["import_request_kw"][:, ahead], self._import_cap_kw)
+        return Interval(
+            p_kw=p_kw,
+            q_low_kvar=np.minimum(q_at_low, 0.0),
+            q_high_kvar=np.maximum(q_at_low, 0.0),
+            active=np.ones(len(p_kw), dtype=bool),
+            export_cap_kw=np.maximum(export_kw, 0.0),
+            import_cap_kw=np.maximum(import_kw, 0.0),
+            import_floor_kw=np.maximum(-low_kw, 0.0),
+            uncertainty_kw=np.zeros_like(p_kw),
+        )
+
+    def _binding(self, published: Published) -> dict[str, Any]:
+        certificate = published.certificate
+        return {
+            "total_export_kw": float(published.export_limit_kw.sum()),
+            "total_import_kw": float(published.import_limit_kw.sum()),
+            "v_max_v": float("nan") if certificate is None else certificate.v_max_v,
+            "v_min_v": float("nan") if certificate is None else certificate.v_min_v,
+            "loading_max_percent": float("nan") if certificate is None else certificate.loading_max_percent,
+            "certified": certificate is not None and certificate.certified,
+            "floor_cut": published.floor_cut,
+        }
+
+
+if __name__ == "__main__":
+    mosaik_api_v3.start_simulation(EnvelopeSimulator(), "feederloop envelope controller")
