@@ -13,12 +13,13 @@ class OpenDSSPeer:
         net: The network: lines and Dyn1 transformers without taps; its own loads are left out. Its external grid
             becomes an ideal source: see `networks.stiffened`.
         points: Connection points, columns `name`, `bus` and `phase` (a, b, c or abc).
+        tolerance: Change of voltage per unit at which the iteration stops.
 
     Attributes:
         buses: pandapower index of every bus in results.
     """
 
-    def __init__(self, net: pp.pandapowerNet, points: pd.DataFrame) -> None:
+    def __init__(self, net: pp.pandapowerNet, points: pd.DataFrame, *, tolerance: float = 1e-9) -> None:
         if len(net.switch) or not ((net.trafo["vector_group"] == "Dyn") & (net.trafo["shift_degree"] == 30.0)).all():
             raise ValueError("this conversion knows no switches, and Dyn1 transformers only")
         self.engine = DSS.NewContext()
@@ -36,20 +37,18 @@ class OpenDSSPeer:
                 )
         self._run(f"set voltagebases=[{','.join(str(kv) for kv in sorted(net.bus['vn_kv'].unique()))}]")
         self._run("calcvoltagebases")
-        self._run("set tolerance=1e-9 maxiterations=200")
+        self._run(f"set tolerance={tolerance} maxiterations=200")
         names = self.engine.ActiveCircuit.AllBusNames
         self.buses = np.array([int(name.removeprefix("b")) for name in names])
 
     def schedule(self, p_kw: np.ndarray, q_kvar: np.ndarray) -> None:
         """Give every load its [points, scenarios] net powers, export positive, one scenario an hour."""
         for row, loads in enumerate(self._load_of_point):
-            for name, values in ((f"p{row}", p_kw[row]), (f"q{row}", q_kvar[row])):
-                text = " ".join(repr(float(-value / len(loads))) for value in values)
-                separate = "mult" if name.startswith("p") else "qmult"
-                if separate == "mult":
-                    self._run(f"new loadshape.s{row} npts={len(values)} interval=1 useactual=yes mult=[{text}]")
-                else:
-                    self._run(f"edit loadshape.s{row} qmult=[{text}]")
+            kw, kvar = (
+                " ".join(repr(float(-value / len(loads))) for value in values) for values in (p_kw[row], q_kvar[row])
+            )
+            shape = f"npts={p_kw.shape[1]} interval=1 useactual=yes mult=[{kw}] qmult=[{kvar}]"
+            self._run(f"new loadshape.s{row} {shape}")
             for load in loads:
                 self._run(f"edit load.{load} yearly=s{row}")
         self.rewind()

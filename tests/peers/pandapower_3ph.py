@@ -41,11 +41,16 @@ def with_powers(net: pp.pandapowerNet, points: pd.DataFrame, p_kw: np.ndarray, q
     return loaded
 
 
-def solve(net: pp.pandapowerNet, points: pd.DataFrame, p_kw: np.ndarray, q_kvar: np.ndarray) -> Reference:
-    """Run `pandapower.runpp_3ph` for these net powers, export positive, [points]."""
-    loaded = with_powers(net, points, p_kw, q_kvar)
+def run(loaded: pp.pandapowerNet, tolerance_mva: float = 1e-9) -> None:
+    """Run `pandapower.runpp_3ph`, by default exactly enough for differences of microvolts."""
     with np.errstate(invalid="ignore"):  # dead buses divide zero by zero
-        pp.runpp_3ph(loaded, numba=False, tolerance_mva=1e-9, max_iteration=100)
+        pp.runpp_3ph(loaded, numba=False, tolerance_mva=tolerance_mva, max_iteration=100)
+
+
+def solve(net: pp.pandapowerNet, points: pd.DataFrame, p_kw: np.ndarray, q_kvar: np.ndarray) -> Reference:
+    """Solve one scenario with these net powers, export positive, [points]."""
+    loaded = with_powers(net, points, p_kw, q_kvar)
+    run(loaded)
     bus, line, trafo = loaded.res_bus_3ph, loaded.res_line_3ph, loaded.res_trafo_3ph
     vm = bus[[f"vm_{phase}_pu" for phase in "abc"]].to_numpy()
     va = bus[[f"va_{phase}_degree" for phase in "abc"]].to_numpy()

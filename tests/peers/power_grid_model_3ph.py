@@ -17,12 +17,14 @@ class PowerGridModelPeer:
         net: The network: lines, Dyn transformers and line switches; its own loads are left out. Its external grid
             becomes an ideal source: see `networks.stiffened`.
         points: Connection points, columns `name`, `bus` and `phase` (a, b, c or abc).
+        tolerance: Change of voltage per unit at which the iteration stops.
 
     Attributes:
         buses: pandapower index of every bus in results.
     """
 
-    def __init__(self, net: pp.pandapowerNet, points: pd.DataFrame) -> None:
+    def __init__(self, net: pp.pandapowerNet, points: pd.DataFrame, *, tolerance: float = 1e-9) -> None:
+        self._tolerance = tolerance
         for table in UNSUPPORTED:
             if table in net and len(net[table]):
                 raise ValueError(f"this conversion knows no {table}")
@@ -59,7 +61,7 @@ class PowerGridModelPeer:
             symmetric=False,
             update_data=update,
             calculation_method=method,
-            error_tolerance=1e-9,
+            error_tolerance=self._tolerance,
             max_iterations=100,
             output_component_types=[ComponentType.node],
         )
