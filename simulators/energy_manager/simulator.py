@@ -45,6 +45,7 @@ _OUT = (
 
 META: dict[str, Any] = {
     "type": "time-based",
+    "extra_methods": ["initial_states"],
     "models": {
         "EnergyManager": {"public": True, "params": ["sites"], "attrs": [*_LISTS_IN, *_SCALARS_IN, *_OUT]},
     },
@@ -108,6 +109,21 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         kind = EnergyManagers if self._options.mode == "optimise" else UnmanagedSites
         self._managers = kind(self._sites, self._clock, self._tariff, self._options)
         return [{"eid": name, "type": model} for name in self._names]
+
+    def initial_states(self) -> dict[str, dict[str, list[float]]]:
+        """Return the requests for the run's first horizon, for the edge that carries the previous step's value.
+
+        Nothing is forecast before the run, so that they are what ratings and fuse allow.
+        """
+        sites = self._sites
+        export = np.minimum(sites.inverter_kw + sites.ev_discharge_kw, sites.export_cap_kw)
+        return {
+            name: {
+                "export_request_kw": [exported] * self._clock.horizon,
+                "import_request_kw": [imported] * self._clock.horizon,
+            }
+            for name, exported, imported in zip(self._names, export.tolist(), sites.import_cap_kw.tolist(), strict=True)
+        }
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
         """Plan where an interval begins, and set the devices for the physical step that begins at `time`."""

@@ -96,6 +96,12 @@ def test_it_acts_in_every_step_and_plans_in_every_interval() -> None:
     assert seen[0]["bare"]["import_request_kw"] == pytest.approx([1.0] * HORIZON)
 
 
+def test_before_the_run_the_requests_are_what_ratings_and_fuse_allow() -> None:
+    states = simulator().initial_states()
+    assert states["bare"] == {"export_request_kw": [0.0] * HORIZON, "import_request_kw": [14.0] * HORIZON}
+    assert states["full"] == {"export_request_kw": [10.0] * HORIZON, "import_request_kw": [14.0] * HORIZON}
+
+
 def test_what_it_gives_out_is_a_copy() -> None:
     sim = simulator()
     sim.step(0, inputs(), 10**6)
