@@ -1,4 +1,6 @@
+import functools
 import json
+from copy import deepcopy
 
 import mosaik
 import mosaik_api_v3
@@ -19,7 +21,17 @@ SITES = [
 ]
 
 
+@functools.cache
+def usual_simulator():
+    return started_simulator()
+
+
 def simulator(sites=SITES, **parameters):
+    """A fresh simulator; loading the network takes longer than the tests, so the usual one is a copy."""
+    return started_simulator(sites, **parameters) if parameters or sites is not SITES else deepcopy(usual_simulator())
+
+
+def started_simulator(sites=SITES, **parameters):
     sim = GridSimulator()
     sim.init("grid-0", **{"step_s": 300, "network": "street_12", "source_v_pu": 1.02} | parameters)
     sim.create(len(sites), "ConnectionPoint", sites=sites)

@@ -20,6 +20,11 @@ from feederloop.simulators.grid.networks import (
 from feederloop.simulators.grid.powerflow import PowerFlow
 
 
+@pytest.fixture(scope="module")
+def european_lv():
+    return load_network("european_lv")
+
+
 @pytest.mark.parametrize(("name", "homes"), [("european_lv", 55), ("street_12", 12)])
 def test_shipped_networks_have_single_phase_homes_and_no_gaps_in_their_data(name, homes):
     net = load_network(name)
@@ -33,16 +38,16 @@ def test_shipped_networks_have_single_phase_homes_and_no_gaps_in_their_data(name
     assert ensure_zero_sequence(net) == []
 
 
-def test_european_lv_has_a_rating_for_each_of_its_cables():
-    net = load_network("european_lv")
-    assert set(net.line["std_type"]) == set(EUROPEAN_LV_AMPACITY_KA)
-    assert net.line["max_i_ka"].nunique() == len(set(EUROPEAN_LV_AMPACITY_KA.values()))
-    assert net.trafo["mag0_percent"].tolist() == [1e6]
+def test_european_lv_has_a_rating_for_each_of_its_cables(european_lv):
+    assert set(european_lv.line["std_type"]) == set(EUROPEAN_LV_AMPACITY_KA)
+    assert european_lv.line["max_i_ka"].nunique() == len(set(EUROPEAN_LV_AMPACITY_KA.values()))
+    assert european_lv.trafo["mag0_percent"].tolist() == [1e6]
 
 
-def test_source_voltage_is_the_networks_own_unless_given():
-    assert load_network("european_lv").ext_grid["vm_pu"].tolist() == pytest.approx([1.05])
-    assert load_network("european_lv", source_v_pu=1.01).ext_grid["vm_pu"].tolist() == [1.01]
+def test_source_voltage_is_the_networks_own_unless_given(european_lv):
+    assert european_lv.ext_grid["vm_pu"].tolist() == pytest.approx([1.05])
+    assert load_network("street_12").ext_grid["vm_pu"].tolist() == [1.0]
+    assert load_network("street_12", source_v_pu=1.01).ext_grid["vm_pu"].tolist() == [1.01]
 
 
 @pytest.mark.parametrize(("wrong", "near"), [("european-lv", "european_lv"), ("street12", "street_12")])
@@ -63,10 +68,10 @@ def test_name_like_no_other_gets_no_hint(nowhere):
 def test_own_network_is_read_from_json(tmp_path):
     path = tmp_path / "village.json"
     pp.to_json(networks.meshed(), str(path))
-    for given in (path, str(path)):
-        net = load_network(given, source_v_pu=0.98)
-        pd.testing.assert_frame_equal(connection_points(net), connection_points(networks.meshed()))
-        assert net.ext_grid["vm_pu"].tolist() == [0.98]
+    net = load_network(path, source_v_pu=0.98)
+    pd.testing.assert_frame_equal(connection_points(net), connection_points(networks.meshed()))
+    assert net.ext_grid["vm_pu"].tolist() == [0.98]
+    assert len(load_network(str(path), feeders=2).line) == 2 * len(net.line)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +116,8 @@ def test_without_loads_leaves_the_original_alone():
 
 
 class TestRepeatFeeder:
-    def test_counts_and_names(self):
-        one, three = load_network("european_lv"), load_network("european_lv", feeders=3)
+    def test_counts_and_names(self, european_lv):
+        one, three = european_lv, repeat_feeder(european_lv, 3)
         assert len(three.bus) == 2 + 3 * (len(one.bus) - 2)
         assert len(three.line) == 3 * len(one.line)
         assert len(three.trafo) == 1
