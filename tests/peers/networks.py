@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pandapower as pp
+from pandapower.toolbox import reindex_buses
 
 MAINS = {"r_ohm_per_km": 0.32, "x_ohm_per_km": 0.075, "r0_ohm_per_km": 1.1, "x0_ohm_per_km": 0.12, "max_i_ka": 0.21}
 NO_CHARGING = {"c_nf_per_km": 0.0, "c0_nf_per_km": 0.0}
@@ -59,6 +60,25 @@ def behind_medium_voltage_cable() -> pp.pandapowerNet:
     pp.create_switch(net, second, 4, et="l", closed=False)
     pp.create_asymmetric_load(net, first, name="single", p_a_mw=0.002)
     pp.create_load(net, second, name="workshop", p_mw=0.006)
+    return net
+
+
+def awkward() -> pp.pandapowerNet:
+    """Return a network with odd bus numbers, derated leaky cables, two Dyn5 units in parallel and a weak source."""
+    net = meshed()
+    net.trafo[["shift_degree", "parallel", "df"]] = [150.0, 2, 0.9]
+    net.trafo["tap_side"], net.trafo["tap_pos"] = "lv", 2
+    net.line[["df", "g_us_per_km", "g0_us_per_km"]] = [0.8, 20.0, 10.0]
+    net.ext_grid[["s_sc_max_mva", "x0x_max", "va_degree"]] = [5.0, 3.0, 20.0]
+    reindex_buses(net, {bus: 7 * bus + 3 for bus in net.bus.index})
+    net.line.index += 10
+    return net
+
+
+def two_transformers() -> pp.pandapowerNet:
+    """Return a ring fed by two transformers side by side, one of them on another tap."""
+    net = meshed()
+    pp.create_transformer_from_parameters(net, 0, 1, tap_pos=1, **TRANSFORMER)
     return net
 
 

@@ -13,6 +13,8 @@ NETWORKS = {
     "meshed": networks.meshed,
     "meshed, tap +2": lambda: networks.meshed(tap_pos=2),
     "everything": networks.everything,
+    "awkward": networks.awkward,
+    "two_transformers": networks.two_transformers,
     "behind_medium_voltage_cable": networks.behind_medium_voltage_cable,
 }
 # kW per connection point, drawn uniformly: demand, reverse flow, and both at once.
