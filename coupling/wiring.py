@@ -54,6 +54,7 @@ class Actors:
     branches: list[str]
     ev_states: dict[str, dict[str, Any]]
     pv_states: dict[str, dict[str, Any]]
+    requests: dict[str, dict[str, Any]]
 
 
 async def build(world: WatchedWorld, scenario: Scenario, folder: Path) -> None:
@@ -69,7 +70,7 @@ async def build(world: WatchedWorld, scenario: Scenario, folder: Path) -> None:
     )
     prosumer_table(folder, sites)
     actors = await _Starter(world, scenario, sites, folder).start()
-    connect(world, scenario, actors)
+    connect(world, actors)
     await record(world, scenario, actors)
 
 
@@ -161,6 +162,7 @@ class _Starter:
             buses=network_entity.extra_info["buses"],
             branches=network_entity.extra_info["branches"],
             ev_states=await fleet.call.initial_states() if fleet is not None else {},
+            requests=await manager.call.initial_states(),
             pv_states=await pv.call.initial_states() if pv is not None else {},
         )
 
@@ -209,7 +211,7 @@ async def _create(model: Any, sites: list[dict[str, Any]]) -> Entities:
     return {entity.eid: entity for entity in entities}
 
 
-def connect(world: WatchedWorld, scenario: Scenario, actors: Actors) -> None:
+def connect(world: WatchedWorld, actors: Actors) -> None:
     """Connect the actors with each other."""
     for name, manager in actors.energy_manager.items():
         world.connect(actors.household[name], manager, ("p_kw", "household_p_kw_now"))
@@ -237,7 +239,7 @@ def connect(world: WatchedWorld, scenario: Scenario, actors: Actors) -> None:
         world.connect(charger, actors.point[name], "p_kw", "q_kvar")
         state = {attr: attr for attr in ("soc_kwh", "plugged", "departure_s", "required_kwh")}
         _previous(world, charger, manager, actors.ev_states[name], state)
-    _connect_envelopes(world, scenario, actors)
+    _connect_envelopes(world, actors)
     for name, trader in actors.trader.items():
         manager = actors.energy_manager[name]
         trade = {"traded_kwh": 0.0, "traded_price_per_kwh": float("nan")}
@@ -246,18 +248,16 @@ def connect(world: WatchedWorld, scenario: Scenario, actors: Actors) -> None:
         _previous(world, trader, manager, trade, {attr: attr for attr in trade})
 
 
-def _connect_envelopes(world: WatchedWorld, scenario: Scenario, actors: Actors) -> None:
+def _connect_envelopes(world: WatchedWorld, actors: Actors) -> None:
     """Connect the DSO's controller: forecasts and requests in, limits out."""
-    horizon = scenario.time.horizon_intervals
     for name, envelope in actors.envelope.items():
         manager = actors.energy_manager[name]
         world.connect(actors.forecast[name], envelope, "household_p_kw", "household_p_low_kw", "household_q_kvar")
         limits = ("export_limit_kw", "import_limit_kw")
         world.connect(envelope, manager, *limits)
         world.connect(envelope, actors.account[name], *limits)
-        # Before anybody has asked for a range, the connection's own caps bound it.
-        requests = {"export_request_kw": [1e9] * horizon, "import_request_kw": [1e9] * horizon}
-        _previous(world, manager, envelope, requests, {attr: attr for attr in requests})
+        requests = ("export_request_kw", "import_request_kw")
+        _previous(world, manager, envelope, actors.requests[name], {attr: attr for attr in requests})
 
 
 def _previous(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from feederloop.simulators.energy_manager.controller import Commitment, Controller, SetPoints, later_charge_kwh
-from feederloop.simulators.energy_manager.offer import Clock, Offer, site_requests
+from feederloop.simulators.energy_manager.offer import Clock, Offer
 from feederloop.simulators.energy_manager.outlook import Beliefs, Outlook, Vehicles, charging_room, look_ahead
 from feederloop.simulators.energy_manager.planner import Planner
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
@@ -35,7 +35,6 @@ class EnergyManagers:
         self,
         now_s: int,
         beliefs: Beliefs,
-        demand_kw: np.ndarray,
         vehicles: Vehicles,
         traded: tuple[np.ndarray, np.ndarray],
     ) -> Offer:
@@ -44,7 +43,6 @@ class EnergyManagers:
         Args:
             now_s: Start of the interval on the clock.
             beliefs: Of the intervals from the current one on, shape (prosumers, horizon).
-            demand_kw: High quantile of household demand, at least zero, same shape.
             vehicles: The vehicles now.
             traded: Energy traded for this interval in kWh (sold positive) and its price per kWh.
         """
@@ -60,9 +58,7 @@ class EnergyManagers:
         buy, sell = self._tariff.with_local(prices[:, None], slice(interval + 1, interval + 2))
         curve_kw = self._planner.net_position_curve(outlook, buy[:, 0], sell[:, 0])
         self._offered_kwh = curve_kw * self._interval_h
-        connected = vehicles.share_plugged(self._starts_s(interval + 1, 1), self._clock.interval_s)[:, 0] > 0.0
-        requests = site_requests(self._sites, beliefs, demand_kw, connected, self._options.request_margin)
-        return Offer(position_kwh, prices, self._offered_kwh, *requests)
+        return Offer(position_kwh, prices, self._offered_kwh)
 
     def step(self, now_s: int, household_kw: np.ndarray, pv_available_kw: np.ndarray, vehicles: Vehicles) -> SetPoints:
         """Return the set-points of the physical step that begins; see `controller.Controller.step`."""

@@ -40,15 +40,11 @@ class Offer:
         position_kwh: Position taken for k, export positive.
         curve_price_per_kwh: Local prices, ascending, shape (points,).
         curve_kwh: Position for k+1 at each of them, never falling.
-        export_request_kw: What the site could export at most in k+1, …, k+H.
-        import_request_kw: What it could import at most in k+1, …, k+H.
     """
 
     position_kwh: np.ndarray
     curve_price_per_kwh: np.ndarray
     curve_kwh: np.ndarray
-    export_request_kw: np.ndarray
-    import_request_kw: np.ndarray
 
 
 def site_requests(
@@ -56,22 +52,23 @@ def site_requests(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the sites could physically export and import in k+1, …, k+H, each (prosumers, horizon) in kW.
 
-    The lists begin with k+1 because the envelope controller reads them a step later, when k+1 has become the current
-    interval. Without a forecast for k+H, its value is that of k+H-1.
+    The lists begin with k+1 because the envelope controller reads them when k+1 has become the current interval.
+    Without a forecast for k+H, its value is that of k+H-1.
 
     Args:
         sites: The prosumers' devices.
         beliefs: Of k, …, k+H-1.
         demand_kw: High quantile of household demand in the same intervals, at least zero.
-        connected: Whether a vehicle now connected is still there in k+1, shape (prosumers,); in all later intervals
-            the charger counts anyway, as a vehicle may come.
+        connected: Whether a vehicle now connected will still be there in k+1, k+2, …, shape (prosumers, m). The charger
+            of later intervals counts anyway, as a vehicle may come until then.
         margin: How much more sun than forecast to allow for, as a share.
     """
     horizon = beliefs.household_kw.shape[1]
     ahead = [*range(1, horizon), horizon - 1]
     sun = np.minimum(beliefs.pv_available_kw[:, ahead] * (1.0 + margin), sites.inverter_kw[:, None])
     counts = np.ones((len(sites), horizon), dtype=bool)
-    counts[:, 0] = connected
+    known = min(connected.shape[1], horizon)
+    counts[:, :known] = connected[:, :known]
     export = sun + np.where(counts, sites.ev_discharge_kw[:, None], 0.0)
     imports = demand_kw[:, ahead] + np.where(counts, sites.ev_charge_kw[:, None], 0.0)
     return np.clip(export, 0.0, sites.export_cap_kw[:, None]), np.clip(imports, 0.0, sites.import_cap_kw[:, None])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from feederloop.simulators.energy_manager.manager import EnergyManagers
-from feederloop.simulators.energy_manager.offer import Clock
+from feederloop.simulators.energy_manager.offer import Clock, site_requests
 from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 from feederloop.simulators.energy_manager.unmanaged import UnmanagedSites
@@ -64,6 +64,8 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         self._names: tuple[str, ...] = ()
         self._sites: Sites
         self._managers: EnergyManagers | UnmanagedSites
+        self._beliefs: Beliefs
+        self._demand_kw: np.ndarray
         self._data: dict[str, list[Any]] = {}
 
     def init(  # type: ignore[override]
@@ -137,6 +139,7 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         )
         if time % self._clock.interval_s == 0:
             self._begin_interval(time, received, vehicles)
+        self._request(time, vehicles)
         household = self._scalars(received, "household_p_kw_now", nothing)
         points = self._managers.step(time, household, self._scalars(received, "pv_available_kw_now", nothing), vehicles)
         self._data["ev_set_kw"] = _or_none(points.ev_kw)
@@ -167,13 +170,21 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
             ),
         )
         low = np.minimum(self._lists(received, "household_p_low_kw", household), household)
+        self._beliefs, self._demand_kw = beliefs, np.maximum(-low, 0.0)
         nothing = np.zeros(len(self._names))
         traded = tuple(self._scalars(received, attr, nothing) for attr in ("traded_kwh", "traded_price_per_kwh"))
-        offer = self._managers.begin_interval(time, beliefs, np.maximum(-low, 0.0), vehicles, (traded[0], traded[1]))
+        offer = self._managers.begin_interval(time, beliefs, vehicles, (traded[0], traded[1]))
         self._data["position_kwh"] = offer.position_kwh.tolist()
         self._data["curve_price_per_kwh"] = [offer.curve_price_per_kwh.tolist()] * len(self._names)
-        for name in ("curve_kwh", "export_request_kw", "import_request_kw"):
-            self._data[name] = getattr(offer, name).tolist()
+        self._data["curve_kwh"] = offer.curve_kwh.tolist()
+
+    def _request(self, time: int, vehicles: Vehicles) -> None:
+        """Ask for the ranges that the sites could use; every step, so that a vehicle counts as soon as it is there."""
+        length_s = self._clock.interval_s
+        next_s = (time // length_s + 1) * length_s
+        connected = vehicles.share_plugged(next_s + length_s * np.arange(2.0), length_s) > 0.0
+        requests = site_requests(self._sites, self._beliefs, self._demand_kw, connected, self._options.request_margin)
+        self._data["export_request_kw"], self._data["import_request_kw"] = (request.tolist() for request in requests)
 
     def _scalars(self, received: Mapping[str, Mapping[str, Any]], attr: str, absent: np.ndarray) -> np.ndarray:
         """Gather an attribute of all prosumers, shape (prosumers,)."""

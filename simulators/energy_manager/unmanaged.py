@@ -7,7 +7,7 @@ still announced, as a net position that answers to no price.
 import numpy as np
 
 from feederloop.simulators.energy_manager.controller import SetPoints
-from feederloop.simulators.energy_manager.offer import Clock, Offer, site_requests
+from feederloop.simulators.energy_manager.offer import Clock, Offer
 from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 
@@ -19,7 +19,7 @@ class UnmanagedSites:
         sites: The prosumers' devices.
         clock: Periods.
         tariff: Prices; they only set the prices at which the one position is announced.
-        options: Number of points on the curve, and margin of the requests.
+        options: Number of points on the curve.
     """
 
     def __init__(self, sites: Sites, clock: Clock, tariff: Tariff, options: Options) -> None:
@@ -29,7 +29,6 @@ class UnmanagedSites:
         self,
         now_s: int,
         beliefs: Beliefs,
-        demand_kw: np.ndarray,
         vehicles: Vehicles,
         traded: tuple[np.ndarray, np.ndarray],
     ) -> Offer:
@@ -43,8 +42,7 @@ class UnmanagedSites:
         position_kwh = (beliefs.household_kw + beliefs.pv_available_kw)[:, :2] * length_h - drawn_kwh
         prices = np.linspace(*self._tariff.local_range(interval + 1), self._options.curve_points)
         curve_kwh = np.repeat(position_kwh[:, 1:], len(prices), axis=1)
-        requests = site_requests(self._sites, beliefs, demand_kw, here[:, 1] > 0, self._options.request_margin)
-        return Offer(position_kwh[:, 0], prices, curve_kwh, *requests)
+        return Offer(position_kwh[:, 0], prices, curve_kwh)
 
     def step(self, now_s: int, household_kw: np.ndarray, pv_available_kw: np.ndarray, vehicles: Vehicles) -> SetPoints:
         """Return no set-points (NaN)."""

@@ -56,7 +56,7 @@ def at_home(energy: float = 15.0, required: float = 30.0, departure_s: float = 1
 
 def begin(managers: EnergyManagers, interval: int, believed: Beliefs, traded: np.ndarray) -> Offer:
     vehicles, prices = at_home(15.0, 20.0), np.full(COUNT, 0.1)
-    return managers.begin_interval(interval * INTERVAL_S, believed, -believed.household_kw, vehicles, (traded, prices))
+    return managers.begin_interval(interval * INTERVAL_S, believed, vehicles, (traded, prices))
 
 
 def test_before_the_first_market_the_position_follows_the_tariff() -> None:
@@ -106,7 +106,6 @@ def test_a_price_traded_at_is_expected_again_at_the_same_time_of_day() -> None:
             offer = managers.begin_interval(
                 interval * INTERVAL_S,
                 believed,
-                -believed.household_kw,
                 vehicles,
                 (traded, np.full(COUNT, traded_price)),
             )
@@ -122,14 +121,14 @@ def test_a_price_traded_at_is_expected_again_at_the_same_time_of_day() -> None:
 def test_requests_begin_with_the_next_interval_and_stay_within_the_caps() -> None:
     believed = beliefs(np.random.default_rng(5))
     demand = -2 * believed.household_kw
-    connected = np.arange(COUNT) % 2 == 0
+    connected = (np.arange(COUNT) % 2 == 0)[:, None]
     export, imports = site_requests(SITES, believed, demand, connected, 0.25)
     assert export.shape == imports.shape == (COUNT, HORIZON)
     sun = np.minimum(1.25 * believed.pv_available_kw, 5.0 * (SITES.inverter_kw > 0)[:, None])
     assert export[:, 1:-1] == pytest.approx(np.minimum(sun[:, 2:] + SITES.ev_discharge_kw[:, None], 10.0))
     assert imports[:, 1:-1] == pytest.approx(demand[:, 2:] + SITES.ev_charge_kw[:, None])
-    assert imports[:, 0] == pytest.approx(demand[:, 1] + np.where(connected, SITES.ev_charge_kw, 0.0))
-    assert export[:, 0] == pytest.approx(sun[:, 1] + np.where(connected, SITES.ev_discharge_kw, 0.0))
+    assert imports[:, 0] == pytest.approx(demand[:, 1] + np.where(connected[:, 0], SITES.ev_charge_kw, 0.0))
+    assert export[:, 0] == pytest.approx(sun[:, 1] + np.where(connected[:, 0], SITES.ev_discharge_kw, 0.0))
 
 
 def run_closed_loop(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,7 +148,7 @@ def run_closed_loop(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 believed.import_limit_kw,
                 believed.export_limit_kw,
             )
-            offer = managers.begin_interval(now, believed, -believed.household_kw, vehicles, (traded, 0 * traded))
+            offer = managers.begin_interval(now, believed, vehicles, (traded, 0 * traded))
             pick = rng.integers(0, offer.curve_kwh.shape[1], COUNT)
             traded, metered = rng.random(COUNT) * offer.curve_kwh[np.arange(COUNT), pick], np.zeros(COUNT)
         household = truth.household_kw[:, k] * rng.uniform(0.7, 1.3, COUNT)
@@ -188,9 +187,7 @@ def test_unmanaged_sites_announce_charging_on_arrival_and_set_nothing() -> None:
     believed = beliefs(np.random.default_rng(6))
     managers = UnmanagedSites(SITES, CLOCK, tariff(), Options(mode="unmanaged"))
     nothing = np.zeros(COUNT)
-    offer = managers.begin_interval(
-        0, believed, -believed.household_kw, at_home(15.0, 15.0 + 0.95 * 4.0), (nothing, nothing)
-    )
+    offer = managers.begin_interval(0, believed, at_home(15.0, 15.0 + 0.95 * 4.0), (nothing, nothing))
     net = 0.5 * (believed.household_kw + believed.pv_available_kw)
     has_ev = SITES.ev_capacity_kwh > 0
     assert offer.position_kwh == pytest.approx(net[:, 0] - 3.68 * has_ev)
