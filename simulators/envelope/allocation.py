@@ -12,7 +12,7 @@ import numpy as np
 
 from feederloop.simulators.grid.feeder import Floats
 
-_MAX_STEPS = 60
+_MAX_STEPS = 120
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,13 @@ def alpha_fair(packing: Packing, alpha: float = 1.0) -> Floats:
     binding = a @ cap > b
     claim = packing.weight[open_] ** alpha
 
-    def slopes(x: Floats) -> tuple[Floats, Floats]:
-        """Gradient and curvature of the utility's negative."""
+    def loss(x: Floats) -> tuple[float, Floats, Floats]:
+        """Value, gradient and curvature of the utility's negative."""
         gradient = -claim * x**-alpha
-        return gradient, -alpha * gradient / x
+        value = -claim @ np.log(x) if alpha == 1.0 else -claim @ x ** (1.0 - alpha) / (1.0 - alpha)
+        return float(value), gradient, -alpha * gradient / x
 
-    result[open_] = _maximise(slopes, a[binding], b[binding], low, cap) if binding.any() else cap
+    result[open_] = _minimise(loss, a[binding], b[binding], low, cap) if binding.any() else cap
     return _pulled_in(packing, result)
 
 
@@ -175,41 +176,71 @@ def _pulled_in(packing: Packing, limits: Floats) -> Floats:
     return result
 
 
-def _maximise(
-    slopes: Callable[[Floats], tuple[Floats, Floats]], a: Floats, b: Floats, low: Floats, cap: Floats
+def _minimise(
+    loss: Callable[[Floats], tuple[float, Floats, Floats]], a: Floats, b: Floats, low: Floats, cap: Floats
 ) -> Floats:
-    """Maximise a separable concave utility over `a x <= b`, `low <= x <= cap` by a primal-dual interior-point method.
+    """Minimise a separable convex loss over `a x <= b`, `low <= x <= cap` by the barrier method.
 
-    Follows Boyd, Vandenberghe, "Convex Optimization", 2004, section 11.7; `low` must be strictly inside the rows.
+    Follows Boyd, Vandenberghe, "Convex Optimization", 2004, section 11.3; `low` must be strictly inside the rows.
     """
     share = 0.5 * min(1.0, float(((b - a @ low) / np.maximum(a @ (cap - low), 1e-300)).min()))
     x = low + share * (cap - low)
-    rows, columns = a.shape
-    constraints = np.concatenate([a, -np.eye(columns), np.eye(columns)])
-    bounds = np.concatenate([b, -low, cap])
-    slack = bounds - constraints @ x
-    price = 1.0 / slack * np.abs(slopes(x)[0]).mean() * slack.mean()
+    slack, value, newton = _barrier(loss, a, b, low, cap, x)
+    barrier = float(np.abs(newton.gradient) @ (x - low)) / len(slack)
+    last = 1e-7 * barrier
     for _ in range(_MAX_STEPS):
-        gap = float(slack @ price)
-        gradient, curvature = slopes(x)
-        dual = gradient + constraints.T @ price
-        if gap <= 1e-9 * np.abs(gradient @ x) and np.abs(dual).max() <= 1e-7 * np.abs(gradient).max():
-            break
-        target = 0.1 * gap / len(bounds)
-        weight = price / slack
-        hessian = (a.T * weight[:rows]) @ a
-        hessian.flat[:: columns + 1] += curvature + weight[rows : rows + columns] + weight[rows + columns :]
-        move = np.linalg.solve(hessian, -(gradient + constraints.T @ (target / slack)))
-        slack_move = -(constraints @ move)
-        price_move = (target - price * slack_move) / slack - price
-        step = min(1.0, 0.99 * _reach(slack, slack_move))
-        x = x + step * move
-        slack = bounds - constraints @ x
-        price = price + min(1.0, 0.99 * _reach(price, price_move)) * price_move
+        move, decrement = newton.step(barrier)
+        slack_move = np.concatenate([-(a @ move), move, -move])
+        shrinking = slack_move < 0
+        step = min(1.0, 0.95 * float((-slack[shrinking] / slack_move[shrinking]).min(initial=1e30)))
+        objective = value - barrier * np.log(slack).sum()
+        while step > 1e-10:
+            trial_slack, trial_value, trial = _barrier(loss, a, b, low, cap, x + step * move)
+            lower = objective - 0.1 * step * decrement
+            if trial_slack.min() > 0 and trial_value - barrier * np.log(trial_slack).sum() <= lower + 1e-12 * abs(
+                lower
+            ):
+                x, slack, value, newton = x + step * move, trial_slack, trial_value, trial
+                break
+            step /= 2
+        if decrement <= 0.3 * barrier or step <= 1e-10:
+            if barrier <= last:
+                break
+            barrier = max(barrier * 0.02, last)
     return x
 
 
-def _reach(value: Floats, move: Floats) -> float:
-    """How far positive values can go along a move before one becomes zero."""
-    shrinking = move < 0
-    return float((-value[shrinking] / move[shrinking]).min(initial=1e30))
+@dataclass(frozen=True)
+class _Newton:
+    """Pieces of the barrier problem's Newton system at a point."""
+
+    a: Floats
+    gradient: Floats
+    curvature: Floats
+    slack: Floats
+
+    def step(self, barrier: float) -> tuple[Floats, float]:
+        """Return the Newton step and its decrement squared."""
+        rows, columns = self.a.shape
+        inverse = barrier / self.slack
+        right = -(
+            self.gradient + self.a.T @ inverse[:rows] - inverse[rows : rows + columns] + inverse[rows + columns :]
+        )
+        weight = inverse / self.slack
+        diagonal = self.curvature + weight[rows : rows + columns] + weight[rows + columns :]
+        # Few rows, many limits: solve (diagonal + a' W a) through the rows (Woodbury).
+        thin = self.a / diagonal
+        inner = thin @ self.a.T
+        inner.flat[:: rows + 1] += 1.0 / weight[:rows]
+        move = right / diagonal - thin.T @ np.linalg.solve(inner, thin @ right)
+        return move, float(right @ move)
+
+
+def _barrier(
+    loss: Callable[[Floats], tuple[float, Floats, Floats]], a: Floats, b: Floats, low: Floats, cap: Floats, x: Floats
+) -> tuple[Floats, float, _Newton]:
+    slack = np.concatenate([b - a @ x, x - low, cap - x])
+    if slack.min() <= 0:
+        return slack, np.inf, _Newton(a, x, x, slack)
+    value, gradient, curvature = loss(x)
+    return slack, value, _Newton(a, gradient, curvature, slack)

@@ -359,15 +359,23 @@ class Certifier:
         return self._solve_corners(box, rows, ends[0], ends[1], extra)
 
     def _solve_corners(self, box: Box, rows: _Rows, end_p: Floats, end_q: Floats, extra: Floats) -> _Bounds:
-        patterns, which = np.unique(np.concatenate([end_p, end_q], axis=1), axis=0, return_inverse=True)
+        patterns, which = distinct(np.concatenate([end_p, end_q], axis=1))
         (p, q), (half_p, half_q) = box.centre, box.half_width
         points = len(p)
         p_kw = p[:, None] + half_p[:, None] * patterns[:, :points].T
         q_kvar = q[:, None] + half_q[:, None] * patterns[:, points:].T
         solution = self.power_flow.solve(p_kw, q_kvar)
-        value = rows.offset + np.einsum("rj,jr->r", rows.gain, solution.current[:, which.reshape(-1)])
+        value = rows.offset + np.einsum("rj,jr->r", rows.gain, solution.current[:, which])
         found = rows.sign * np.abs(value) if rows.turn is not None else (rows.direction.conj() * value).real
         return _Bounds(found + extra + MARGIN_V, found, len(patterns))
+
+
+def distinct(patterns: Floats) -> tuple[Floats, Ints]:
+    """[distinct, columns] The different rows of -1, 0 and 1, and [rows] which of them each row is."""
+    packed = np.packbits(np.concatenate([patterns > 0, patterns < 0], axis=1), axis=1)
+    keys = packed.view(f"V{packed.shape[1]}").reshape(-1)
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return patterns[first], which
 
 
 def _unproven(reason: str) -> Certificate:

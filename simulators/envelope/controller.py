@@ -6,13 +6,13 @@ import numpy as np
 
 from feederloop.simulators.envelope.allocation import RULES, Packing, feasible_floor
 from feederloop.simulators.envelope.box import Bools, Box, Interval, Limits
-from feederloop.simulators.envelope.certificate import Certificate, Certifier
+from feederloop.simulators.envelope.certificate import Certificate, Certifier, distinct
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent, along
 
-_CORRECTIONS = 3
+_CORRECTIONS = 2
 _TIGHTENINGS = 6
 _ROWS_AT_ONCE = 16
 _WATCHED_MARGIN = (
@@ -109,23 +109,30 @@ class EnvelopeController:
             limits, v_min_v=limits.v_min_v + options.margin_v, v_max_v=limits.v_max_v - options.margin_v
         )
         self.certifier = Certifier(power_flow, self._inner)
+        self._binding: Ints = np.empty(0, dtype=np.int64)
         self._watched = self._voltage_rows(self._customer_nodes())
         first = power_flow.feeder.w[0] * np.exp(2j * np.pi / 3 * power_flow.feeder.injector_phase[0])
         self._busbar_turn = first / abs(first)  # transformers turn the low-voltage side against the source
 
-    def publish(self, interval: Interval) -> Published:
-        """Return limits whose box, with every combination of uses in it, the network bears."""
+    def publish(self, interval: Interval, *, binding: bool = True) -> Published:
+        """Return limits whose box, with every combination of uses in it, the network bears.
+
+        Args:
+            interval: What is known of the connection points.
+            binding: Whether these limits will hold; of an outlook, nothing is proven yet.
+        """
         watched = self._watched.joined(self._branch_rows(interval))
         correction = np.zeros(len(watched.limit))
         limits = np.zeros(2 * len(interval.p_kw))
         cut = False
         for _ in range(_CORRECTIONS):
-            packing, ends = self._linearised(watched, interval, limits, correction)
-            limits, cut = self._allocated(packing, interval)
-            correction += self._error(watched, packing, ends, interval, limits)
-        packing, ends = self._linearised(watched, interval, limits, correction)
-        limits, cut = self._allocated(packing, interval)
-        if not self.options.prove:
+            packing, derivatives = self._linearised(watched, interval, limits, correction)
+            limits, cut = self._allocated(packing)
+            error = self._error(watched, packing, derivatives, interval, limits)
+            correction += error
+            packing = replace(packing, b=packing.b - error)
+        limits, cut = self._allocated(packing)
+        if not (binding and self.options.prove):
             return self._published(interval, limits, cut, None)
         return self._tightened(watched, correction, interval, limits, cut)
 
@@ -147,7 +154,7 @@ class EnvelopeController:
             tight_share += 1.05 * over_share + (1e-6 if over_share else 0.0)
             packing, _ = self._linearised(watched, interval, limits, correction)
             tighter = np.where(watched.is_voltage, tight_v, tight_share * watched.limit)
-            limits, cut = self._allocated(replace(packing, b=packing.b - tighter), interval)
+            limits, cut = self._allocated(replace(packing, b=packing.b - tighter))
         return self._published(interval, limits, cut, certificate)
 
     def _published(self, interval: Interval, limits: Floats, cut: bool, certificate: Certificate | None) -> Published:
@@ -232,22 +239,22 @@ class EnvelopeController:
         )
         return packing, (by_p, by_q)
 
-    def _allocated(self, packing: Packing, interval: Interval) -> tuple[Floats, bool]:
+    def _allocated(self, packing: Packing) -> tuple[Floats, bool]:
         """Return the rule's limits, and whether some inflexible demand had to be cut."""
         wanted = np.minimum(packing.floor, packing.cap)
         floor = feasible_floor(replace(packing, floor=wanted))
         b = np.maximum(packing.b, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            tightness = np.where(b > 0, (packing.a @ packing.cap) / b, np.inf)
-        kept = np.argsort(-tightness, kind="stable")[:_ROWS_AT_ONCE]
-        kept = kept[tightness[kept] > 1.0]
+        kept = self._binding[self._binding < len(b)]
         while True:  # cutting planes: only rows that a solution breaks are worth their cost
             small = replace(packing, a=packing.a[kept], b=b[kept], floor=floor)
             limits = RULES[self.options.rule](small)
-            broken = packing.a @ limits - b
+            used = packing.a @ limits
+            broken = used - b
             worst = np.argsort(-broken, kind="stable")[:_ROWS_AT_ONCE]
             worst = worst[broken[worst] > 1e-9 * np.abs(packing.b[worst]) + 1e-9]
             if len(worst) == 0:
+                # Intervals follow each other: what nearly binds now is where the next one starts.
+                self._binding = kept[used[kept] > 0.9 * b[kept]]
                 return limits, bool((floor < wanted - 1e-9).any())
             kept = np.union1d(kept, worst)
 
@@ -269,16 +276,15 @@ class EnvelopeController:
         if len(near) == 0:
             return error
         box = self._box(interval, limits)
-        up_p, up_q = derivatives[0][near] > 0, derivatives[1][near] > 0
-        patterns, which = np.unique(np.concatenate([up_p, up_q], axis=1), axis=0, return_inverse=True)
+        patterns, which = distinct(np.concatenate([derivatives[0][near], derivatives[1][near]], axis=1))
         points = len(interval.p_kw)
-        p = np.where(patterns[:, :points], box.p_high_kw, box.p_low_kw).T
-        q = np.where(patterns[:, points:], box.q_high_kvar, box.q_low_kvar).T
+        p = np.where(patterns[:, :points] > 0, box.p_high_kw, box.p_low_kw).T
+        q = np.where(patterns[:, points:] > 0, box.q_high_kvar, box.q_low_kvar).T
         solution = self.power_flow.try_solve(self.power_flow.injected_va(p, q))
         rows = watched.subset(near)
-        exact = rows.value(solution.current[:, which.reshape(-1)])
+        exact = rows.value(solution.current[:, which])
         # A corner without a solution is far outside: count it as one whole span too far.
-        exact = np.where(solution.converged[which.reshape(-1)], exact, rows.limit + span[near])
+        exact = np.where(solution.converged[which], exact, rows.limit + span[near])
         error[near] = exact - (rows.limit - predicted_room[near])
         return error
 

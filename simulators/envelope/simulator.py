@@ -36,12 +36,16 @@ META: Meta = {
     },
 }  # fmt: skip
 
+_RENEWAL_INTERVALS = 12
+"""How often, in intervals, the whole outlook is made anew; each interval's binding limits are in any case."""
+
 
 class EnvelopeSimulator(mosaik_api_v3.Simulator):
     """One entity per connection point and one for the controller itself.
 
     A limit list starts with the interval that begins now. What was published for it stays; the next interval's limits
-    are made binding in this step, and the farthest interval of the outlook is added.
+    are made binding in this step, and the farthest interval of the outlook is added. From time to time the whole
+    outlook is made anew.
     """
 
     def __init__(self) -> None:
@@ -98,9 +102,11 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             attr: np.array([next(iter(inputs[name][attr].values())) for name in self._names], dtype=float)
             for attr in META["models"]["ConnectionPoint"]["attrs"][:5]
         }
-        missing = [k for k in range(now, now + self._horizon) if k not in self._limits or k == now + 1]
-        for k in missing:
-            self._limits[k] = self._controller.publish(self._interval(columns, k - now))
+        # Before the first step nobody had asked for a range, so the second one renews the outlook for the first time.
+        renew = now % _RENEWAL_INTERVALS == 1
+        for k in range(now, now + self._horizon):
+            if k not in self._limits or k == now + 1 or (renew and k > now):
+                self._limits[k] = self._controller.publish(self._interval(columns, k - now), binding=k <= now + 1)
         self._limits = {k: published for k, published in self._limits.items() if k >= now}
         self._now = now
         return time + self._interval_s
