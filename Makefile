@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c '$(SUPPORTED)' 2>/dev/null && echo $$name && break; done)
 
 IN_VENV := $(VENV)/bin/python
-INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check --no-input
+INSTALL := $(IN_VENV) -m pip install -qq --disable-pip-version-check --no-input
 LOCK = printf 'setuptools>=77\n' | UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/uv pip compile --quiet --universal \
 	--python-version 3.11 --fork-strategy fewest --no-annotate $(LOCK_ARGS)
 
