@@ -1,0 +1,39 @@
+"""What all envelopes together allowed, against what was used."""
+
+import numpy as np
+
+from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.section import Chart, Section
+
+RESOLUTION_KW = 0.01
+
+
+def make(facts: Facts) -> Section | None:
+    """Return the section, None for a run without envelopes."""
+    line = facts.timeline
+    power = facts.by_step("connection_point", "p_kw")
+    export = facts.by_step("connection_point", "export_limit_kw")
+    imported = facts.by_step("connection_point", "import_limit_kw")
+    if line is None or power is None or export is None or imported is None or not np.isfinite(export).any():
+        return None
+    used = facts.figure("envelope.export_utilisation"), facts.figure("envelope.import_utilisation")
+    lead = (
+        "The DSO's controller publishes for every prosumer how much it may export and import. "
+        "The band is the sum of these limits over all prosumers, the line is what they used of it."
+    )
+    if used[0] is not None and used[1] is not None:
+        lead += f" Of the energy allowed, {used[0]:.0%} of the export and {used[1]:.0%} of the import was used."
+    data = {
+        "export": pack(line.fold(export.sum(axis=1), "mean"), RESOLUTION_KW),
+        "import": pack(line.fold(imported.sum(axis=1), "mean"), RESOLUTION_KW),
+        "used": pack(line.fold(power.sum(axis=1), "mean"), RESOLUTION_KW),
+    }
+    alternative = "Sum of all export and import limits over time with the net power of all prosumers between them"
+    return Section(
+        "envelopes",
+        "Envelopes",
+        lead,
+        (Chart("envelopes", "All envelopes together and their use", alternative),),
+        data={"envelopes": data},
+    )

@@ -1,0 +1,61 @@
+"""Loading of transformers and lines, phase by phase."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.section import Chart, Section
+from feederloop.coupling.report.timeline import FloatArray, quietly
+
+RESOLUTION_PERCENT = 0.01
+_COLUMNS = [f"loading_{phase}_percent" for phase in "abc"]
+
+
+def make(facts: Facts) -> Section | None:
+    """Return the section, None where loading was not recorded."""
+    table, line = facts.table("grid_branch", "time", "branch", *_COLUMNS), facts.timeline
+    if table is None or line is None:
+        return None
+    loading, branches = _by_step(facts, table)
+    is_transformer = np.array([name.startswith("trafo") for name in branches])
+    limits = {"transformer": facts.limits.transformer_loading_percent, "line": facts.limits.line_loading_percent}
+    data, said, charts = {}, [], []
+    for kind, chosen in (("transformer", is_transformer), ("line", ~is_transformer)):
+        if not chosen.any() or not np.isfinite(loading[:, chosen]).any():
+            continue
+        part = loading[:, chosen]
+        worst = quietly(np.nanmax, part, 1)
+        data[kind] = {
+            "limit": limits[kind],
+            **{phase: pack(line.fold(worst[:, i], "max"), RESOLUTION_PERCENT) for i, phase in enumerate("abc")},
+        }
+        step, branch, phase = np.unravel_index(np.nanargmax(part), part.shape)
+        name = np.asarray(branches, dtype=object)[chosen][branch]
+        said.append(
+            f"{name} carries most of all {kind}s: {part[step, branch, phase]:.1f} % on phase {'abc'[phase]}, "
+            f"{line.local(line.at(int(step)))}."
+        )
+        charts.append(
+            Chart(
+                f"loading_{kind}",
+                "Transformer loading" if kind == "transformer" else "Most loaded line",
+                f"Highest loading of any {kind} on each phase over time, limit {limits[kind]:g} %",
+            )
+        )
+    return Section("loading", "Loading", " ".join(said), tuple(charts), data={"loading": data}) if charts else None
+
+
+def _by_step(facts: Facts, table: pd.DataFrame) -> tuple[FloatArray, list[str]]:
+    """Return loading as [steps, branches, phases] and the branches' names."""
+    line = facts.timeline
+    steps = 0 if line is None else line.steps
+    codes, found = pd.factorize(table["branch"])
+    times, moments = pd.factorize(table["time"])
+    rows: Any = facts.row_numbers(pd.Series(moments), 300 if line is None else line.step_s)[times]
+    inside = (rows >= 0) & (rows < steps)
+    loading = np.full((steps, len(found), 3), np.nan)
+    loading[rows[inside], codes[inside]] = table[_COLUMNS].to_numpy(dtype=np.float64)[inside]
+    return loading, [str(name) for name in found]

@@ -1,0 +1,97 @@
+"""One prosumer at a time: envelope and use, devices, voltage, car, trades, bill."""
+
+from typing import Any
+
+import numpy as np
+
+from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.section import Chart, Section
+from feederloop.coupling.report.sections.voltage import RESOLUTION_V, extremes
+from feederloop.coupling.report.timeline import Fold
+
+RESOLUTION_KW = 0.001
+RESOLUTION_KWH = 0.01
+RESOLUTION_MONEY = 0.0001
+_POWERS = ("p_kw", "household_p_kw", "pv_p_kw", "pv_available_kw", "ev_p_kw", "export_limit_kw", "import_limit_kw")
+_BILL = ("local_money", "retail_money", "network_money", "imbalance_money", "breach_money", "total_money")
+
+
+def make(facts: Facts) -> Section | None:
+    """Return the section, None where nothing was recorded of any prosumer."""
+    if facts.timeline is None or facts.by_step("connection_point", "p_kw") is None:
+        return None
+    data: dict[str, Any] = {"first": _most_telling(facts)}
+    for column in _POWERS:
+        _add(data, facts, column, "mean")
+    volts = facts.by_step("connection_point", "v_v")
+    if volts is not None:
+        data["v_v"] = pack(extremes(facts, volts).T, RESOLUTION_V)
+    soc, plugged = facts.by_step("ev", "soc_kwh"), facts.by_step("ev", "plugged")
+    if soc is not None and plugged is not None:
+        # The state of charge of a car that is away is nobody's to see.
+        data["soc_kwh"] = pack(facts.timeline.fold(np.where(plugged == 1, soc, np.nan), "last").T, RESOLUTION_KWH)
+    for column in ("traded_kwh", "breach_kwh", "meter_kwh", *_BILL):
+        values = facts.by_interval("settlement", column)
+        if values is not None:
+            data[column] = pack(values.T, RESOLUTION_MONEY if column in _BILL else RESOLUTION_KW)
+    data["sessions"] = _sessions(facts)
+    return Section("prosumers", "Prosumers", "", _charts(data, facts), data={"prosumer": data}, kind="prosumer")
+
+
+def _charts(data: dict[str, Any], facts: Facts) -> tuple[Chart, ...]:
+    bounded = facts.by_step("connection_point", "export_limit_kw")
+    has_envelopes = bounded is not None and bool(np.isfinite(bounded).any())
+    title = "Envelope and use" if has_envelopes else "Power at the connection point"
+    charts = [
+        Chart("p_envelope", title, "Power at the connection point over time between its export and import limit"),
+        Chart("p_devices", "What draws and feeds", "Power of household, PV and EV over time"),
+    ]
+    if "soc_kwh" in data:
+        charts.append(
+            Chart(
+                "p_soc",
+                "Energy in the EV while plugged in",
+                "Energy stored in the EV over time, with what it needs",
+                "low",
+            )
+        )
+    if "v_v" in data:
+        charts.append(Chart("p_voltage", "Voltage at the meter", "Voltage over time with its limits", "low"))
+    if facts.table("trades") is not None:
+        charts.append(Chart("p_trades", "Traded with peers", "Energy sold and bought per market interval", "low"))
+    return tuple(charts)
+
+
+def _add(data: dict[str, Any], facts: Facts, column: str, how: Fold) -> None:
+    values = facts.by_step("connection_point", column)
+    if values is not None and facts.timeline is not None:
+        data[column] = pack(facts.timeline.fold(values, how).T, RESOLUTION_KW)
+
+
+def _sessions(facts: Facts) -> list[list[Any]]:
+    """Return `[place of the prosumer, arrival s, departure s, required kWh, departure kWh]` of every ended session."""
+    columns = ("prosumer", "arrival", "departure", "required_kwh", "departure_kwh")
+    table = facts.table("ev_session", *columns)
+    if table is None:
+        return []
+    places = {name: place for place, name in enumerate(facts.names)}
+    return [
+        [places[str(who)], int(arrival.timestamp()), int(departure.timestamp()), round(need, 2), round(got, 2)]
+        for who, arrival, departure, need, got in table[list(columns)].itertuples(index=False)
+        if str(who) in places
+    ]
+
+
+def _most_telling(facts: Facts) -> int:
+    """Return the place of the prosumer with most devices and, of these, the one that uses its connection most."""
+    power = facts.by_step("connection_point", "p_kw")
+    if power is None or not facts.names:
+        return 0
+    use = np.nansum(np.abs(power), axis=0)
+    devices = sum(
+        (facts.prosumers[column].to_numpy(dtype=np.float64) > 0).astype(float)
+        for column in ("pv_kwp", "ev_capacity_kwh", "ev_discharge_kw")
+        if column in facts.prosumers
+    )
+    return int(np.argmax(devices + use / (use.max() + 1.0)))

@@ -1,0 +1,90 @@
+"""Voltages at the connection points, phase by phase, with the limits they have to keep."""
+
+import numpy as np
+
+from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.section import Chart, Section, Table
+from feederloop.coupling.report.timeline import FloatArray, quietly
+from feederloop.coupling.scenario.network import STANDARD_RANGES_V
+
+RESOLUTION_V = 0.01
+_STANDARDS = (
+    ("as_60038", "AS 60038", "230 V −6 % to +10 %, every 10-minute mean"),
+    ("en_50160", "EN 50160", "230 V ±10 %, 95 % of the 10-minute means"),
+    ("0_95_to_1_05_pu", "0.95 – 1.05 pu", "230 V ±5 %, every 10-minute mean"),
+)
+PHASES = ("a", "b", "c", "abc")
+
+
+def make(facts: Facts) -> Section | None:
+    """Return the section, None without voltages."""
+    volts, line = facts.by_step("connection_point", "v_v"), facts.timeline
+    if volts is None or line is None:
+        return None
+    low, high = facts.limits.voltage_range_v
+    data = {
+        "phases": {phase: _band(facts, volts[:, facts.phases == phase]) for phase in PHASES
+                   if (facts.phases == phase).any()},
+        "limits_v": [low, high],
+    }  # fmt: skip
+    alternative = (
+        f"Lowest, median and highest voltage of the customers on each phase over time, limits {low:g} V and {high:g} V"
+    )
+    return Section(
+        "voltage",
+        "Voltage",
+        _lead(facts, volts, low, high),
+        (Chart("voltage", "Customers' voltages, phase to neutral", alternative, "high"),),
+        _standards(facts),
+        {"voltage": data},
+    )
+
+
+def extremes(facts: Facts, volts: FloatArray) -> FloatArray:
+    """Fold voltages so that of several steps the one farthest from the middle of the limits is kept."""
+    line = facts.timeline
+    if line is None:
+        return volts
+    middle = sum(facts.limits.voltage_range_v) / 2
+    least, most = line.fold(volts, "min"), line.fold(volts, "max")
+    return np.where(middle - least > most - middle, least, most)
+
+
+def _band(facts: Facts, volts: FloatArray) -> dict[str, object]:
+    line = facts.timeline
+    if line is None:
+        return {}
+    return {
+        "count": volts.shape[1],
+        "min": pack(line.fold(quietly(np.nanmin, volts, 1), "min"), RESOLUTION_V),
+        "median": pack(line.fold(quietly(np.nanmedian, volts, 1), "mean"), RESOLUTION_V),
+        "max": pack(line.fold(quietly(np.nanmax, volts, 1), "max"), RESOLUTION_V),
+    }
+
+
+def _lead(facts: Facts, volts: FloatArray, low: float, high: float) -> str:
+    line = facts.timeline
+    if line is None or not np.isfinite(volts).any():
+        return ""
+    said = []
+    for word, at in (("Highest", np.nanargmax(volts)), ("lowest", np.nanargmin(volts))):
+        step, who = np.unravel_index(at, volts.shape)
+        said.append(f"{word} {volts[step, who]:.1f} V at {facts.names[who]} on {line.local(line.at(int(step)))}")
+    return f"{said[0]}; {said[1]}. Dashed lines are the limits of this scenario, {low:g} V and {high:g} V."
+
+
+def _standards(facts: Facts) -> Table | None:
+    rows = []
+    chosen = facts.limits.standard
+    shares = [(key, name, text, f"voltage.customer_violation_share_{key}") for key, name, text in _STANDARDS]
+    if chosen not in STANDARD_RANGES_V:
+        low, high = facts.limits.voltage_range_v
+        text = f"{low:g} – {high:g} V, every 10-minute mean"
+        shares.insert(0, (chosen, "This scenario's own", text, "voltage.customer_violation_share"))
+    for key, name, text, figure in shares:
+        share = facts.figure(figure)
+        if share is not None:
+            mark = " (this scenario's)" if key == chosen and key in STANDARD_RANGES_V else ""
+            rows.append((f"{name}{mark}", text, f"{share:.0%}", "violated" if share > 0 else "kept"))
+    return Table(("Standard", "Asks for", "Customers outside", "Verdict"), rows) if rows else None
