@@ -24,6 +24,9 @@ from mosaik_api_v3.connection import Channel
 _POLL_S = 0.02
 _KEPT_CHARACTERS = 4000
 
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Like in this process: how many threads share a product of matrices changes its last bit."""
+
 
 class ProcessProxy(RemoteProxy):
     """mosaik's proxy for a simulator in another process, with the process and its log attached.
@@ -138,7 +141,7 @@ class ProcessStarter(Starter):
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self.cwd,
-                    env=os.environ | self.env,
+                    env=os.environ | _ONE_THREAD | self.env,
                     start_new_session=True,  # a Ctrl-C in the terminal is for the run, which then tells the simulator
                 )
         except OSError as error:

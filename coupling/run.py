@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from mosaik_api_v3.connection import RemoteException
+from threadpoolctl import threadpool_limits
 
 from feederloop.coupling.metrics import RunFacts, compute, summarise
 from feederloop.coupling.progress import progress_display
@@ -115,7 +116,8 @@ def run_scenario(
     try:
         write_whole(folder / SCENARIO_FILE, _scenario_text(scenario, status.versions))
         status.write(folder)
-        with _display(scenario, show=progress is not False and not quiet) as on_progress:
+        # Matrices here are too small for several threads to help, and how many there are changes the last bit.
+        with threadpool_limits(limits=1), _display(scenario, show=progress is not False and not quiet) as on_progress:
             outcome = run_world(
                 lambda world: chosen(world, scenario, folder),
                 until=scenario.time.duration_s + SETTLING_S,
