@@ -27,7 +27,7 @@ run: $(VENV)/.installed  ## run a scenario: SCENARIO=name or file (default europ
 	@$(VENV)/bin/feederloop run $(SCENARIO) $(ARGS)
 
 test: check  ## check style and types, run every test and measure what they cover: ARGS="-k envelope" for some
-	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) $(ARGS)
+	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed-dev  ## check style and types
 	@$(IN_VENV) -m ruff check .

@@ -1,5 +1,21 @@
+import os
 import sys
 from pathlib import Path
 
+import pytest
+from hypothesis import HealthCheck, settings
+
 # The peers (other programs' answers to the same question) are shared by the tests of several rooms and the benchmarks.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# How long an example takes says more about what else the machine does than about the code; in continuous integration
+# the examples are the same every time, so that a failure is the change's.
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("patient", **PATIENT)
+settings.register_profile("repeatable", **PATIENT, derandomize=True, database=None, print_blob=True)
+settings.load_profile("repeatable" if os.environ.get("CI") else "patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: then no process is left with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

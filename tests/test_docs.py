@@ -1,0 +1,134 @@
+"""What the pages for users show is what happens: commands, code, links, targets of make."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from feederloop.coupling.scenario import shipped_scenarios
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+COMMAND = Path(sys.executable).with_name("feederloop")
+ANYTHING = "…"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [(language, text) for language, text in found if language in languages]
+
+
+def commands(console: str) -> Iterator[tuple[str, str]]:
+    """Split a console block into what is typed and what is shown below it."""
+    for part in re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]:
+        typed, _, shown = part.partition("\n")
+        yield typed, shown.strip("\n")
+
+
+def runnable(page: Path) -> bool:
+    return any(typed.startswith("feederloop ") for _, text in blocks(page, "console") for typed, _ in commands(text))
+
+
+def check_command(typed: str, shown: str, folder: Path) -> None:
+    done = subprocess.run(
+        [str(COMMAND), *shlex.split(typed)[1:]],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    refused = re.search(r"^\d+ problems?$", shown, flags=re.MULTILINE) is not None
+    assert done.returncode == (2 if refused else 0), f"$ {typed}\n{done.stdout}"
+    if shown:
+        pattern = re.escape(shown).replace(re.escape(ANYTHING), ".*?")
+        assert re.fullmatch(pattern, done.stdout.strip("\n"), flags=re.DOTALL), f"$ {typed}\n{done.stdout}"
+
+
+def check_code(code: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{code}\n{done.stderr}"
+    promised = re.findall(r"^print\(.*  # (.*)$", code, flags=re.MULTILINE)
+    if promised:
+        assert done.stdout.splitlines() == promised
+
+
+def homes_with_tables(page: Path, folder: Path) -> None:
+    (folder / "mine.yaml").write_text(blocks(page, "yaml")[0][1], encoding="utf-8")
+    tables = [text for _, text in blocks(page, "csv")]
+    for file, table in zip(("load.csv", "pv.csv", "sessions.csv"), tables, strict=True):
+        (folder / file).write_text(table, encoding="utf-8")
+
+
+def half_a_day_of_prices(page: Path, folder: Path) -> None:
+    scenario = shipped_scenarios()["minimal"].read_text(encoding="utf-8") + blocks(page, "yaml")[1][1]
+    (folder / "mine.yaml").write_text(scenario, encoding="utf-8")
+    times = pd.date_range("2016-06-15T00:00:00+01:00", periods=49, freq="30min")
+    prices = pd.DataFrame({"time": times.map(pd.Timestamp.isoformat), "retail_per_kwh": 0.2, "feed_in_per_kwh": 0.09})
+    prices["retail_per_kwh"] = [0.21, 0.19, 0.18] + [0.2] * 46
+    prices.to_csv(folder / "prices.csv", index=False)
+
+
+GIVEN: dict[str, Callable[[Path, Path], None]] = {
+    "docs/how-to/own-data.md": homes_with_tables,
+    "docs/how-to/own-tariff.md": half_a_day_of_prices,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name)
+def test_what_a_page_says_to_type_does_what_it_shows(page: Path, tmp_path: Path) -> None:
+    if name(page) in GIVEN:
+        GIVEN[name(page)](page, tmp_path)
+    for language, text in blocks(page, "console", "python"):
+        if language == "python":
+            check_code(text, tmp_path)
+            continue
+        for typed, shown in commands(text):
+            if typed.startswith("feederloop "):
+                check_command(typed, shown, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    local = [target for target in targets if target and not re.match(r"https?://|mailto:", target)]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_targets_of_make_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^\$ |`)make ([a-z]+)", text, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert named <= targets
+
+
+def test_the_readme_lists_every_command_and_scenario() -> None:
+    from feederloop.coupling.cli import app
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert [command for command in commands if f"`feederloop {command}" not in text] == []
+    assert [scenario for scenario in shipped_scenarios() if f"`{scenario}`" not in text] == []
