@@ -23,14 +23,14 @@
     });
     const axes = names.map((_, i) => i);
     return {
-      animation: false, textStyle: { fontFamily: "system-ui, sans-serif" }, axisPointer: { link: [{ xAxisIndex: "all" }] },
+      useUTC: true, animation: false, textStyle: kit.font, axisPointer: { link: [{ xAxisIndex: "all" }] },
       title: names.map((phase, i) => ({ text: `${PHASE(phase)} · ${phases[phase].count} customers`, left: 46, top: `${i * share}%`,
         textStyle: { color: kit.colour[phase], fontSize: 12, fontWeight: 600 } })),
       grid: names.map((_, i) => ({ left: 48, right: 16, top: `${i * share + 5}%`, height: `${share - 10}%` })),
       xAxis: axes.map((i) => kit.timeAxis({ gridIndex: i, axisLabel: { ...kit.timeAxis().axisLabel, show: i === names.length - 1 } })),
       yAxis: axes.map((i) => kit.valueAxis(i ? "" : "V", { gridIndex: i, min: low, max: high, splitNumber: 3,
         axisLabel: { color: kit.soft, showMinLabel: false, showMaxLabel: false } })),
-      tooltip: kit.tooltip(() => ["V", 1]), dataZoom: kit.zoom(axes), series,
+      unitOf: () => "V", tooltip: kit.tooltip(() => ["V", 1]), dataZoom: kit.zoom(axes), series,
     };
   };
 
@@ -38,7 +38,7 @@
     const found = data.loading[kind];
     const series = ["a", "b", "c"].map((phase) => kit.line(`phase ${phase}`, page.steps, n(found[phase]), kit.colour[phase]));
     series[0].markLine = kit.limits([found.limit], "%");
-    return kit.chart({ unit: "%", series, axis: { scale: false, min: 0, max: ({ max }) => Math.max(found.limit * 1.1, Math.ceil(max / 10) * 10) } });
+    return kit.chart({ unit: "%", series, axis: { scale: false, min: 0, max: ({ max }) => Math.max(found.limit * 1.1, Math.ceil(max / 10) * 10), axisLabel: { showMaxLabel: false } } });
   };
   charts.loading_transformer = loading("transformer");
   charts.loading_line = loading("line");
@@ -47,7 +47,7 @@
     const { limit, worst } = data.unbalance;
     const line = kit.line("worst bus", page.steps, n(worst), kit.colour.pink, { areaStyle: { opacity: 0.12 } });
     line.markLine = kit.limits([limit], "%");
-    return kit.chart({ unit: "%", series: [line], axis: { scale: false, min: 0, max: ({ max }) => Math.max(limit * 1.1, max) } });
+    return kit.chart({ unit: "%", series: [line], axis: { scale: false, min: 0, max: ({ max }) => Math.max(limit * 1.1, max), axisLabel: { showMaxLabel: false } } });
   };
 
   charts.envelopes = () => {
@@ -71,8 +71,8 @@
       price.push(...kit.band("room", times, feedIn, retail, kit.colour.retail, { ...step, opacity: 0.1 }).map((one) => ({ ...one, hideData: true })),
         kit.line("retail", times, retail, kit.colour.limit, edge), kit.line("feed-in", times, feedIn, kit.colour.trade, edge));
     }
-    price.push(kit.line("between peers", times, n(found.price), kit.colour.c, { ...step, showSymbol: true, symbolSize: 5, lineStyle: { width: 3 } }));
-    return { ofIntervals: true, ...kit.chart({ unit: "per kWh", units: Object.fromEntries(price.map((one) => [one.name, ["", 4]])), series: price,
+    price.push(kit.line("between peers", times, n(found.price), kit.colour.c, { ...step, symbol: "emptyCircle", showSymbol: true, symbolSize: 5, lineStyle: { width: 3 } }));
+    return { ofIntervals: true, ...kit.chart({ unit: "per kWh", units: Object.fromEntries(price.map((one) => [one.name, ["per kWh", 4]])), series: price,
       interval: true, axis: { scale: false, min: 0 } }) };
   };
 
@@ -112,8 +112,7 @@
     ];
     return kit.chart({ unit: "kWh", units: { "EVs plugged in": ["", 0] }, series, more: {
       grid: kit.grid({ right: 44 }),
-      yAxis: [kit.valueAxis("kWh", { scale: false }), kit.valueAxis("EVs", { scale: false, minInterval: 1, splitLine: { show: false },
-        nameTextStyle: { color: kit.soft, align: "left" } })],
+      yAxis: [kit.valueAxis("kWh", { scale: false }), kit.valueAxis("", { scale: false, minInterval: 1, splitLine: { show: false } })],
     } });
   };
 
@@ -129,10 +128,10 @@
     series.push({ name: "total", type: "line", lineStyle: { width: 0 }, symbol: "diamond", symbolSize: 7, showSymbol: true, animation: false,
       itemStyle: { color: kit.colour.net }, data: total });
     return {
-      animation: false, textStyle: { fontFamily: "system-ui, sans-serif" }, categories: names, grid: kit.grid({ bottom: 70 }),
+      useUTC: true, animation: false, textStyle: kit.font, categories: names, grid: kit.grid({ bottom: 70 }),
       xAxis: { type: "category", data: names, axisLabel: { color: kit.soft, rotate: 60, hideOverlap: true }, axisTick: { show: false },
         axisLine: { lineStyle: { color: kit.rule }, onZero: false } },
-      yAxis: kit.valueAxis("", { scale: false }), legend: kit.legend(series.map((one) => one.name)), series,
+      yAxis: kit.valueAxis("", { scale: false }), legend: kit.legend(series), series,
       tooltip: { ...kit.tooltip(() => ""), axisPointer: { type: "shadow" },
         formatter: (items) => kit.tip(items[0].name, items.map((item) => kit.tipRow(item.color, item.seriesName, page.say(item.value, "", 2)))) },
     };

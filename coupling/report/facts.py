@@ -87,7 +87,7 @@ class Facts:
         """Each prosumer's phase: `a`, `b`, `c` or `abc`; empty where unknown."""
         if "phase" not in self.prosumers:
             return np.full(len(self.names), "", dtype=object)
-        return self.prosumers["phase"].astype(str).to_numpy(dtype=object)
+        return np.array(self.prosumers["phase"].astype(str), dtype=object)
 
     @cached_property
     def timeline(self) -> Timeline | None:

@@ -60,7 +60,9 @@ def _voltage(facts: Facts) -> Card | None:
     # Standards judge by 10-minute means; a shorter excursion is worth a word, but keeps them.
     verdict = "violated" if outside > 0 else "near" if low < least or high > most else "kept"
     who = f"{round(outside * len(facts.names))} of {len(facts.names)} customers outside"
-    return Card("Harms", "Voltage", f"{low:.1f} – {high:.1f} V", f"{who} {least:g} – {most:g} V", "voltage", verdict)
+    return Card(
+        "Harms", "Voltage", f"{low:.1f}\u2013{high:.1f} V", f"{who} {least:g} to {most:g} V", "voltage", verdict
+    )
 
 
 def _loading(facts: Facts, kind: str, limit: float) -> Card | None:
@@ -92,8 +94,8 @@ def _breach(facts: Facts) -> Card | None:
     share, kwh = facts.figure("envelope.breach_share"), facts.figure("envelope.breach_kwh")
     if share is None or kwh is None:
         return None
-    note = f"{kwh:.1f} kWh of use outside its envelope"
-    return Card("Harms", "Envelopes left", f"{share:.2%} of time", note, "envelopes")
+    note = f"of the time, {kwh:.1f} kWh outside"
+    return Card("Harms", "Envelopes left", f"{100 * share:.2f} %", note, "envelopes")
 
 
 def _people(facts: Facts) -> list[Card | None]:
@@ -107,14 +109,14 @@ def _people(facts: Facts) -> list[Card | None]:
         Card(
             "People",
             "EV energy not served",
-            f"{unserved:.1%}",
-            f"of what drivers need; at most {UNSERVED_LIMIT_SHARE:.0%}",
+            f"{100 * unserved:.1f} %",
+            f"of what drivers need, limit {100 * UNSERVED_LIMIT_SHARE:g} %",
             "fleet",
             "kept" if unserved <= UNSERVED_LIMIT_SHARE else "violated",
         )
         if unserved is not None
         else None,
-        Card("People", "PV curtailed", f"{curtailed:.1%}", f"{lost_kwh:.0f} kWh not produced", "feeder")
+        Card("People", "PV curtailed", f"{100 * curtailed:.1f} %", f"{lost_kwh:.0f} kWh not produced", "feeder")
         if curtailed is not None and lost_kwh is not None
         else None,
     ]
@@ -124,13 +126,13 @@ def _trade(facts: Facts) -> list[Card | None]:
     traded, local = facts.figure("market.traded_kwh"), facts.figure("market.local_share")
     mean, std = facts.figure("price.mean_per_kwh"), facts.figure("price.std_per_kwh")
     imbalance = facts.figure("energy_imbalance.share_of_traded")
-    note = "" if local is None else f"{local:.0%} of what was bought"
+    note = "" if local is None else f"{100 * local:.0f} % of what was imported"
     return [
         Card("Market", "Traded between peers", f"{traded:,.0f} kWh", note, "market") if traded is not None else None,
-        Card("Market", "Mean local price", f"{mean:.3f} per kWh", f"standard deviation {std:.3f}", "market")
+        Card("Market", "Mean local price", f"{mean:.3f}", f"per kWh, standard deviation {std:.3f}", "market")
         if mean is not None and std is not None
         else None,
-        Card("Market", "Deviation from trades", f"{imbalance:.1%}", "of the traded energy", "market")
+        Card("Market", "Deviation from trades", f"{100 * imbalance:.1f} %", "of the traded energy", "market")
         if imbalance is not None
         else None,
     ]

@@ -4,13 +4,15 @@
   /* Okabe and Ito's palette, told apart with any colour vision. */
   const COLOURS = {
     light: { a: "#d55e00", b: "#009e73", c: "#0072b2", abc: "#8a6d00", pv: "#e69f00", household: "#7a8794", charging: "#0072b2",
-      discharging: "#56b4e9", net: "#17202a", limit: "#b23c00", band: "#56b4e9", price: "#d55e00", volume: "#56b4e9",
+      discharging: "#56b4e9", net: "#17202a", limit: "#a3195b", band: "#56b4e9", price: "#d55e00", volume: "#56b4e9",
       retail: "#7a8794", trade: "#009e73", pink: "#cc79a7" },
     dark: { a: "#ff8a3d", b: "#2fc79a", c: "#5aa9e6", abc: "#f0e442", pv: "#f0b429", household: "#8b98a5", charging: "#5aa9e6",
-      discharging: "#8fd0f5", net: "#e8edf2", limit: "#ff9a66", band: "#56b4e9", price: "#ff8a3d", volume: "#56b4e9",
+      discharging: "#8fd0f5", net: "#e8edf2", limit: "#ff8fc7", band: "#56b4e9", price: "#ff8a3d", volume: "#56b4e9",
       retail: "#9aa7b4", trade: "#2fc79a", pink: "#e39bc3" },
   };
   const kit = (page.kit = {});
+  const FONT = { fontFamily: "system-ui, sans-serif" };
+  kit.font = FONT;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   kit.refresh = () => {
     const dark = document.documentElement.dataset.theme === "dark";
@@ -25,7 +27,7 @@
 
   /* A line over time; what `extra` says comes on top. */
   kit.line = (name, times, values, colour, extra = {}) => ({
-    name, type: "line", data: points(times, values), showSymbol: false, animation: false,
+    name, type: "line", data: points(times, values), symbol: "none", showSymbol: false, animation: false,
     itemStyle: { color: colour }, emphasis: { disabled: true },
     ...extra, lineStyle: { width: 2, color: colour, ...(extra.lineStyle || {}) },
   });
@@ -42,15 +44,14 @@
   };
 
   /* Limits that stand still, as dashed lines with their value. */
-  kit.limits = (values, unit, extra = {}) => ({
+  kit.limits = (values, unit, word = "limit") => ({
     silent: true, symbol: "none", animation: false,
     lineStyle: { color: kit.colour.limit, type: [6, 4], width: 1.5 },
     data: values.map((value, i) => ({
       yAxis: value,
-      label: { formatter: `limit ${value} ${unit}`, position: i === 0 && values.length > 1 ? "insideStartBottom" : "insideStartTop",
+      label: { formatter: `${word} ${value} ${unit}`, position: i === 0 && values.length > 1 ? "insideStartBottom" : "insideStartTop",
         color: kit.colour.limit, fontSize: 11, textBorderWidth: 0 },
     })),
-    ...extra,
   });
 
   kit.bars = (name, times, values, colour, extra = {}) => ({
@@ -70,7 +71,8 @@
   kit.valueAxis = (unit, extra = {}) => ({
     type: "value", scale: true, name: unit, nameGap: 10,
     nameTextStyle: { color: kit.soft, align: "right", padding: [0, 6, 0, 0] },
-    axisLabel: { color: kit.soft }, splitLine: { lineStyle: { color: kit.rule, opacity: 0.7 } }, ...extra,
+    splitLine: { lineStyle: { color: kit.rule, opacity: 0.7 } }, ...extra,
+    axisLabel: { color: kit.soft, ...(extra.axisLabel || {}) },
   });
 
   const swatch = (colour) => {
@@ -101,7 +103,7 @@
     axisPointer: { type: "line", lineStyle: { color: kit.soft, type: "solid", opacity: 0.5 } },
     formatter: (found) => {
       const seen = new Set();
-      const shown = found.filter((item) => !/ (low|band)$/.test(item.seriesName) && !seen.has(item.seriesName)
+      const shown = [...found].sort((one, other) => one.seriesIndex - other.seriesIndex).filter((item) => !/ (low|band)$/.test(item.seriesName) && !seen.has(item.seriesName)
         && seen.add(item.seriesName) && item.value[1] !== null && item.value[1] !== undefined);
       if (!shown.length) return "";
       const ms = page.offAxis(shown[0].value[0]), half = page.data.time.interval_s * 500;
@@ -113,8 +115,11 @@
     },
   });
 
-  kit.legend = (names, extra = {}) => ({
-    data: names, top: 0, right: 0, icon: "roundRect", itemWidth: 12, itemHeight: 8, itemGap: 14, textStyle: { color: kit.text, fontSize: 12 },
+  /* Lines are shown as lines, dashes included; areas and bars as a patch. */
+  const entry = (one) => (one.type === "bar" || (one.areaStyle && one.lineStyle.width === 0) ? { name: one.name, icon: "roundRect" }
+    : { name: one.name });
+  kit.legend = (series, extra = {}) => ({
+    data: series.filter((one) => !/ (low|band)$/.test(one.name)).map(entry), top: 0, right: 0, ...(innerWidth < 640 ? { left: 44 } : {}), itemWidth: 20, itemHeight: 8, itemGap: 14, textStyle: { color: kit.text, fontSize: 12 },
     type: "scroll", pageIconColor: kit.soft, pageTextStyle: { color: kit.soft }, ...extra,
   });
   /* Wheel zooms only with Ctrl held, so that the page can be scrolled. */
@@ -122,11 +127,12 @@
   kit.grid = (extra = {}) => ({ left: 48, right: 16, top: 34, bottom: 26, ...extra });
 
   /* A usual chart: one grid, time below, values at the left. */
-  kit.chart = ({ unit, units, series, legend, axis = {}, interval = false, more = {} }) => ({
-    animation: false, textStyle: { fontFamily: "system-ui, sans-serif" }, aria: { enabled: false },
+  kit.chart = ({ unit, units, series, axis = {}, interval = false, more = {} }) => ({
+    useUTC: true, animation: false, textStyle: FONT, aria: { enabled: false },
     grid: kit.grid(), xAxis: kit.timeAxis(), yAxis: kit.valueAxis(unit, axis),
-    legend: kit.legend(legend ?? series.filter((one) => !/ (low|band)$/.test(one.name)).map((one) => one.name)),
-    tooltip: kit.tooltip((name) => (units && units[name]) || unit, { interval }), dataZoom: kit.zoom(), series, ...more,
+    legend: kit.legend(series),
+    tooltip: kit.tooltip((name) => (units && units[name]) || unit, { interval }), dataZoom: kit.zoom(), series,
+    unitOf: (name) => [(units && units[name]) || unit].flat()[0], ...more,
   });
 
   /* Columns of a download: what is drawn, by name, without what only shades. */
@@ -147,7 +153,7 @@
       if (!rows.has(x)) rows.set(x, new Array(series.length).fill(null));
       rows.get(x)[at] = y;
     }));
-    const head = ["time", ...series.map((one) => one.column || one.name)].map(cell).join(",");
+    const head = ["time", ...series.map((one) => option.unitOf && option.unitOf(one.name) ? `${one.name} (${option.unitOf(one.name)})` : one.name)].map(cell).join(",");
     const lines = [...rows].sort(([x], [y]) => x - y).map(([x, values]) => [page.iso(page.offAxis(x) - half), ...values].map(cell).join(","));
     return [head, ...lines].join("\r\n");
   };

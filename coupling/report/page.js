@@ -1,5 +1,5 @@
 "use strict";
-/* The page's behaviour: draws charts as they come into view, theme, choice of prosumer, downloads, printing. */
+/* The page's behaviour: draws charts, theme, choice of prosumer, downloads, printing. */
 (() => {
   const root = document.documentElement, drawn = new Map();
   const places = [...document.querySelectorAll("[data-chart]")];
@@ -85,12 +85,15 @@
   document.querySelectorAll("main > section").forEach((section) => reading.observe(section));
 
   applyTheme();
-  const appearing = new IntersectionObserver((seen) => seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
-    appearing.unobserve(target);
-    if (target.dataset.seen) return;
-    target.dataset.seen = "1";
-    draw(target);
-  }), { rootMargin: "300px" });
-  places.forEach((place) => appearing.observe(place));
-  addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
+  /* One chart at a time from the top, so that the page answers meanwhile. */
+  const waiting = [...places];
+  const drawNext = () => {
+    const place = waiting.shift();
+    if (!place) return;
+    place.dataset.seen = "1";
+    draw(place);
+    setTimeout(drawNext);
+  };
+  drawNext();
+  addEventListener("resize", () => printing || drawn.forEach((chart) => chart.resize()));
 })();

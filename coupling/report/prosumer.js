@@ -41,18 +41,19 @@
     line.markLine = kit.limits(limits, "V");
     const others = band ? kit.band("others", page.steps, page.numbers(band.min), page.numbers(band.max), colour, { opacity: 0.12 }) : [];
     return kit.chart({ unit: "V", units: { [line.name]: ["V", 1] }, series: [...others.map((one) => ({ ...one, hideData: true })), line],
-      axis: { min: ({ min }) => Math.min(limits[0] - 2, Math.floor(min)), max: ({ max }) => Math.max(limits[1] + 2, Math.ceil(max)) } });
+      axis: { min: ({ min }) => Math.min(limits[0] - 2, Math.floor(min)), max: ({ max }) => Math.max(limits[1] + 2, Math.ceil(max)),
+        axisLabel: { showMinLabel: false, showMaxLabel: false } } });
   };
 
   charts.p_soc = () => {
     const capacity = data.prosumers[page.chosen].ev_capacity_kwh;
     if (!capacity) return { empty: "This prosumer has no EV." };
     const line = kit.line("stored", page.steps, step("soc_kwh"), kit.colour.trade, { areaStyle: { opacity: 0.2 } });
-    line.markLine = kit.limits([+capacity.toFixed(1)], "kWh (capacity)");
+    line.markLine = kit.limits([+capacity.toFixed(1)], "kWh", "capacity");
     const sessions = own.sessions.filter(([place]) => place === page.chosen);
     const need = { name: "needed on leaving", type: "scatter", symbol: "triangle", symbolSize: 11, animation: false, itemStyle: { color: kit.colour.pink },
       data: sessions.map(([, , departure, required]) => [page.onAxis(departure * 1000), required]) };
-    return kit.chart({ unit: "kWh", series: sessions.length ? [line, need] : [line], axis: { scale: false, min: 0, max: Math.ceil(capacity * 1.08) } });
+    return kit.chart({ unit: "kWh", series: sessions.length ? [line, need] : [line], axis: { scale: false, min: 0, max: Math.ceil(capacity * 1.12), axisLabel: { showMaxLabel: false } } });
   };
 
   charts.p_trades = () => {

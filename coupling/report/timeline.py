@@ -61,7 +61,8 @@ class Timeline:
             return values
         if how == "last":
             ends = np.minimum(np.arange(1, self.points + 1) * self.stride, self.steps) - 1
-            return values[ends]
+            picked: FloatArray = values[ends]
+            return picked
         missing = self.points * self.stride - self.steps
         padded = np.concatenate([values, np.full((missing, *values.shape[1:]), np.nan)])
         return quietly(_FOLDS[how], padded.reshape(self.points, self.stride, *values.shape[1:]), axis=1)

@@ -19,7 +19,7 @@ def make(facts: Facts) -> Section:
         "scenario": text,
         "warnings": details.warnings if details else [],
     }
-    lead = "Everything that this result rests on; the same scenario, seed and versions give the same result to the last bit."
+    lead = "What this result rests on: the same scenario, seed and versions give the same result to the last bit."
     return Section("about", "About this run", lead, kind="about", extra=extra)
 
 

@@ -7,6 +7,7 @@ from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section
 
 RESOLUTION_KW = 0.01
+SIGN = "export above zero, import below"
 
 
 def make(facts: Facts) -> Section | None:
@@ -23,7 +24,7 @@ def make(facts: Facts) -> Section | None:
         "The band is the sum of these limits over all prosumers, the line is what they used of it."
     )
     if used[0] is not None and used[1] is not None:
-        lead += f" Of the energy allowed, {used[0]:.0%} of the export and {used[1]:.0%} of the import was used."
+        lead += f" {100 * used[0]:.0f} % of the export and {100 * used[1]:.0f} % of the import allowed was used."
     data = {
         "export": pack(line.fold(export.sum(axis=1), "mean"), RESOLUTION_KW),
         "import": pack(line.fold(imported.sum(axis=1), "mean"), RESOLUTION_KW),
@@ -34,6 +35,6 @@ def make(facts: Facts) -> Section | None:
         "envelopes",
         "Envelopes",
         lead,
-        (Chart("envelopes", "All envelopes together and their use", alternative),),
+        (Chart("envelopes", "All envelopes together and their use", alternative, SIGN),),
         data={"envelopes": data},
     )

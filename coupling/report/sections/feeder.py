@@ -4,6 +4,7 @@ import numpy as np
 
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.envelopes import SIGN
 from feederloop.coupling.report.sections.section import Chart, Section
 
 RESOLUTION_KW = 0.01
@@ -26,5 +27,5 @@ def make(facts: Facts) -> Section | None:
     lead = "All prosumers together: above zero feeds the network, below zero draws from it; the line is the balance."
     alternative = "Power of households, PV and EVs over time, with their sum"
     return Section(
-        "feeder", "Feeder", lead, (Chart("feeder", "Load, PV and EVs", alternative, "middle"),), data={"feeder": data}
+        "feeder", "Feeder", lead, (Chart("feeder", "Load, PV and EVs", alternative, SIGN),), data={"feeder": data}
     )

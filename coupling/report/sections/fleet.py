@@ -4,6 +4,7 @@ import numpy as np
 
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.envelopes import SIGN
 from feederloop.coupling.report.sections.section import Chart, Section
 
 RESOLUTION_KW = 0.01
@@ -30,8 +31,10 @@ def make(facts: Facts) -> Section | None:
         "EVs",
         _lead(facts),
         (
-            Chart("fleet_power", "Power of all chargers", "Charging and discharging power of all EVs over time"),
-            Chart("fleet_energy", "Energy in the plugged-in EVs", "Energy stored and number of EVs plugged in", "low"),
+            Chart("fleet_power", "Power of all chargers", "Charging and discharging power of all EVs over time", SIGN),
+            Chart(
+                "fleet_energy", "Energy in the plugged-in EVs", "Energy stored and number of EVs plugged in", size="low"
+            ),
         ),
         data={"fleet": data},
     )

@@ -35,7 +35,7 @@ def make(facts: Facts) -> Section | None:
         step, branch, phase = np.unravel_index(np.nanargmax(part), part.shape)
         name = np.asarray(branches, dtype=object)[chosen][branch]
         said.append(
-            f"{name} carries most of all {kind}s: {part[step, branch, phase]:.1f} % on phase {'abc'[phase]}, "
+            f"Most loaded {kind}: {name} with {part[step, branch, phase]:.1f} % on phase {'abc'[phase]} on "
             f"{line.local(line.at(int(step)))}."
         )
         charts.append(
@@ -43,6 +43,7 @@ def make(facts: Facts) -> Section | None:
                 f"loading_{kind}",
                 "Transformer loading" if kind == "transformer" else "Most loaded line",
                 f"Highest loading of any {kind} on each phase over time, limit {limits[kind]:g} %",
+                "" if kind == "transformer" else "whichever line that is at the time",
             )
         )
     return Section("loading", "Loading", " ".join(said), tuple(charts), data={"loading": data}) if charts else None

@@ -6,10 +6,12 @@ import numpy as np
 
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
+from feederloop.coupling.report.sections.envelopes import SIGN
 from feederloop.coupling.report.sections.section import Chart, Section
 from feederloop.coupling.report.sections.voltage import RESOLUTION_V, extremes
 from feederloop.coupling.report.timeline import Fold
 
+LEAD = "One prosumer at a time: what was allowed, what was done with it, and what it cost, in the tariff's currency."
 RESOLUTION_KW = 0.001
 RESOLUTION_KWH = 0.01
 RESOLUTION_MONEY = 0.0001
@@ -36,30 +38,27 @@ def make(facts: Facts) -> Section | None:
         if values is not None:
             data[column] = pack(values.T, RESOLUTION_MONEY if column in _BILL else RESOLUTION_KW)
     data["sessions"] = _sessions(facts)
-    return Section("prosumers", "Prosumers", "", _charts(data, facts), data={"prosumer": data}, kind="prosumer")
+    return Section("prosumers", "Prosumers", LEAD, _charts(data, facts), data={"prosumer": data}, kind="prosumer")
 
 
 def _charts(data: dict[str, Any], facts: Facts) -> tuple[Chart, ...]:
     bounded = facts.by_step("connection_point", "export_limit_kw")
     has_envelopes = bounded is not None and bool(np.isfinite(bounded).any())
-    title = "Envelope and use" if has_envelopes else "Power at the connection point"
-    charts = [
-        Chart("p_envelope", title, "Power at the connection point over time between its export and import limit"),
-        Chart("p_devices", "What draws and feeds", "Power of household, PV and EV over time"),
-    ]
+    if has_envelopes:
+        hint = f"{SIGN}; shaded spans of time: energy outside the envelope"
+        first = Chart("p_envelope", "Envelope and use", "Power over time between its export and import limit", hint)
+    else:
+        first = Chart("p_envelope", "Power at the connection point", "Power over time; there are no envelopes", SIGN)
+    charts = [first, Chart("p_devices", "What draws and feeds", "Power of household, PV and EV over time", SIGN)]
     if "soc_kwh" in data:
-        charts.append(
-            Chart(
-                "p_soc",
-                "Energy in the EV while plugged in",
-                "Energy stored in the EV over time, with what it needs",
-                "low",
-            )
-        )
+        stored = "Energy stored in the EV over time, with what it needs"
+        charts.append(Chart("p_soc", "Energy in the EV while plugged in", stored, size="low"))
     if "v_v" in data:
-        charts.append(Chart("p_voltage", "Voltage at the meter", "Voltage over time with its limits", "low"))
+        hint = "phase to neutral; shaded: all customers on this phase"
+        charts.append(Chart("p_voltage", "Voltage at the meter", "Voltage over time with its limits", hint, "low"))
     if facts.table("trades") is not None:
-        charts.append(Chart("p_trades", "Traded with peers", "Energy sold and bought per market interval", "low"))
+        hint = "per market interval"
+        charts.append(Chart("p_trades", "Traded with peers", "Energy sold and bought over time", hint, "low"))
     return tuple(charts)
 
 

@@ -12,12 +12,14 @@ class Chart:
         name: Name of the function that draws it.
         title: Heading.
         alternative: What it shows, for those who do not see it.
+        hint: How to read it, beside the heading.
         size: `low`, `middle` or `high`.
     """
 
     name: str
     title: str
     alternative: str
+    hint: str = ""
     size: str = "middle"
 
 

@@ -30,6 +30,6 @@ def make(facts: Facts) -> Section | None:
         "unbalance",
         "Unbalance",
         lead,
-        (Chart("unbalance", "Unbalance of the worst bus", alternative, "low"),),
+        (Chart("unbalance", "Unbalance of the worst bus", alternative, size="low"),),
         data={"unbalance": {"limit": VUF_LIMIT_PERCENT, "worst": pack(line.fold(values, "max"), RESOLUTION_PERCENT)}},
     )

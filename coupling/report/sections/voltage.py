@@ -10,9 +10,9 @@ from feederloop.coupling.scenario.network import STANDARD_RANGES_V
 
 RESOLUTION_V = 0.01
 _STANDARDS = (
-    ("as_60038", "AS 60038", "230 V −6 % to +10 %, every 10-minute mean"),
+    ("as_60038", "AS 60038", "230 V -6 % to +10 %, every 10-minute mean"),
     ("en_50160", "EN 50160", "230 V ±10 %, 95 % of the 10-minute means"),
-    ("0_95_to_1_05_pu", "0.95 – 1.05 pu", "230 V ±5 %, every 10-minute mean"),
+    ("0_95_to_1_05_pu", "0.95 to 1.05 pu", "230 V ±5 %, every 10-minute mean"),
 )
 PHASES = ("a", "b", "c", "abc")
 
@@ -35,7 +35,15 @@ def make(facts: Facts) -> Section | None:
         "voltage",
         "Voltage",
         _lead(facts, volts, low, high),
-        (Chart("voltage", "Customers' voltages, phase to neutral", alternative, "high"),),
+        (
+            Chart(
+                "voltage",
+                "Customers' voltages, phase to neutral",
+                alternative,
+                "lowest, median and highest of the customers",
+                "high",
+            ),
+        ),
         _standards(facts),
         {"voltage": data},
     )
@@ -75,16 +83,16 @@ def _lead(facts: Facts, volts: FloatArray, low: float, high: float) -> str:
 
 
 def _standards(facts: Facts) -> Table | None:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     chosen = facts.limits.standard
     shares = [(key, name, text, f"voltage.customer_violation_share_{key}") for key, name, text in _STANDARDS]
     if chosen not in STANDARD_RANGES_V:
         low, high = facts.limits.voltage_range_v
-        text = f"{low:g} – {high:g} V, every 10-minute mean"
+        text = f"{low:g} to {high:g} V, every 10-minute mean"
         shares.insert(0, (chosen, "This scenario's own", text, "voltage.customer_violation_share"))
     for key, name, text, figure in shares:
         share = facts.figure(figure)
         if share is not None:
             mark = " (this scenario's)" if key == chosen and key in STANDARD_RANGES_V else ""
-            rows.append((f"{name}{mark}", text, f"{share:.0%}", "violated" if share > 0 else "kept"))
+            rows.append((f"{name}{mark}", text, f"{100 * share:.0f} %", "violated" if share > 0 else "kept"))
     return Table(("Standard", "Asks for", "Customers outside", "Verdict"), rows) if rows else None
