@@ -25,6 +25,16 @@ SESSION_COLUMNS = {
     "departure_kwh": FLOAT,
     "not_served_kwh": FLOAT,
 }
+CERTIFICATE_COLUMNS = {
+    "certified": "bool",
+    "v_max_v": FLOAT,
+    "v_min_v": FLOAT,
+    "loading_max_percent": FLOAT,
+    "total_export_kw": FLOAT,
+    "total_import_kw": FLOAT,
+    "floor_cut": "bool",
+    "proof_cost_kw": FLOAT,
+}
 ORDER_COLUMNS = {
     "prosumer": "string",
     "side": "string",
@@ -107,6 +117,9 @@ class _Tables:
             limits = ("export_limit_kw", "import_limit_kw")
             envelope = await self._per_prosumer("envelope", limits, **(settled | {"stamp_offset_s": 0}))
             self._send(actors.envelope, envelope, *limits)
+        if actors.controller is not None:
+            proof = await self._table("certificate", "per_entity", CERTIFICATE_COLUMNS, **traded)
+            self._world.connect(actors.controller, proof, *CERTIFICATE_COLUMNS)
         if actors.auction is not None:
             trades = await self._per_prosumer("trades", ("traded_kwh", "price_per_kwh"), **traded)
             self._send(actors.trader, trades, "traded_kwh", ("traded_price_per_kwh", "price_per_kwh"))

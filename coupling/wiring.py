@@ -49,6 +49,7 @@ class Actors:
     grid: Entity
     fleet: Entity | None
     auction: Entity | None
+    controller: Entity | None
     recorder: Any
     buses: list[int]
     branches: list[str]
@@ -158,6 +159,7 @@ class _Starter:
             grid=network_entity,
             fleet=(await fleet.Fleet.create(1))[0] if fleet is not None else None,
             auction=(await matcher.Auction.create(1))[0] if matcher is not None else None,
+            controller=(await envelope.Controller.create(1))[0] if envelope is not None else None,
             recorder=await self._sim("recorder", start=time.start_utc, step_s=time.step_s, folder=str(self._folder)),
             buses=network_entity.extra_info["buses"],
             branches=network_entity.extra_info["branches"],
@@ -196,9 +198,12 @@ class _Starter:
                 "v_max_v": high,
                 "line_loading_percent": limits.line_loading_percent,
                 "transformer_loading_percent": limits.transformer_loading_percent,
+                "vuf_percent": envelope.vuf_percent,
             },
             "options": {
                 "rule": envelope.rule,
+                "safety": envelope.safety,
+                "alpha": envelope.alpha,
                 "export_weight": envelope.export_weight,
                 "import_weight": envelope.import_weight,
                 "margin_v": envelope.voltage_margin_v,

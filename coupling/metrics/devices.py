@@ -111,13 +111,25 @@ def envelope(tables: Tables, facts: RunFacts) -> Group:
       limit or 0.1 kW, whichever is more, of all 5-min means with a limit; breach_kwh: all the energy outside in these.
     - export_limit_kwh_per_day, import_limit_kwh_per_day: what the limits allow, summed over connection points.
     - export_utilisation, import_utilisation: energy exported (imported) of what the limits allow.
+    - certified_share: intervals whose limits were proven safe for every use, of all; proven_max_v, proven_min_v,
+      proven_max_loading_percent: the widest of the proven bounds.
+    - proof_cost_share: by how much the proof lowered the sum of all limits, of what they would have been.
     """
     group: Group = dict.fromkeys(
         (
             "breach_share", "breach_kwh", "export_limit_kwh_per_day", "import_limit_kwh_per_day",
-            "export_utilisation", "import_utilisation",
+            "export_utilisation", "import_utilisation", "certified_share", "proven_max_v", "proven_min_v",
+            "proven_max_loading_percent", "proof_cost_share",
         )
     )  # fmt: skip
+    proofs = rows(tables, "certificate", "interval_start")
+    if proofs is not None and len(proofs):
+        kept_kw = total(proofs[["total_export_kw", "total_import_kw"]])
+        group["certified_share"] = number(proofs["certified"].mean())
+        group["proven_max_v"] = number(proofs["v_max_v"].max())
+        group["proven_min_v"] = number(proofs["v_min_v"].min())
+        group["proven_max_loading_percent"] = number(proofs["loading_max_percent"].max())
+        group["proof_cost_share"] = share(total(proofs["proof_cost_kw"]), kept_kw + total(proofs["proof_cost_kw"]))
     points = rows(tables, "connection_point", "time", "prosumer", "p_kw", "export_limit_kw", "import_limit_kw")
     if points is None or points[["export_limit_kw", "import_limit_kw"]].isna().all(axis=None):
         return group

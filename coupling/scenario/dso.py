@@ -8,12 +8,23 @@ from feederloop.coupling.scenario.fields import NonNegative, Positive, Section, 
 class Envelope(Section):
     """How the DSO's controller shares the feeder out."""
 
-    rule: Literal["equal", "max_min", "proportional_fair", "max_total"] = setting(
+    rule: Literal["equal", "max_min", "proportional", "proportional_fair", "alpha_fair", "max_total"] = setting(
         "proportional_fair",
         "How room is shared: equal (the same for all), max_min (raise the lowest as far as it goes, then the next), "
-        "proportional_fair (greatest sum of logarithms) or max_total (greatest sum, whoever gets it)",
+        "proportional (the same share of everybody's request), proportional_fair (greatest sum of logarithms), "
+        "alpha_fair (between proportional_fair, alpha 1, and max_min, large alpha) or max_total (greatest sum, whoever "
+        "gets it)",
     )
-    safety: Literal["robust"] = setting("robust", "robust: safe for every independent use of all limits together")
+    alpha: Positive = quantity(2.0, "1", "Of the rule alpha_fair: how much the poorest count", le=20)
+    safety: Literal["certified", "robust", "corner"] = setting(
+        "certified",
+        "certified: proven safe for every combination of independent uses, or tightened until it is; robust: allocated "
+        "for every combination without a proof; corner: checked only with everybody at the limit, as in the "
+        "literature, kept for comparison",
+    )
+    vuf_percent: Positive | None = quantity(
+        None, "%", "Highest voltage unbalance factor that envelopes allow; left out, unbalance is not limited", le=100
+    )
     export_weight: Positive = quantity(1.0, "1", "Weight of export when it competes with import")
     import_weight: Positive = quantity(1.0, "1", "Weight of import when it competes with export")
     default_export_kw: NonNegative = quantity(1.5, "kW", "Export limit of who has no valid envelope")

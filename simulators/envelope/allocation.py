@@ -5,7 +5,7 @@ All rules work on the same packing problem: limits x >= 0 (export and import of 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -152,12 +152,24 @@ def max_total(packing: Packing) -> Floats:
     return _pulled_in(packing, np.asarray(highs.getSolution().col_value))
 
 
-RULES: dict[str, Callable[[Packing], Floats]] = {
-    "equal": equal,
-    "max_min": max_min,
-    "proportional_fair": alpha_fair,
-    "max_total": max_total,
-}
+def proportional(packing: Packing) -> Floats:
+    """[limits] The same share of everybody's cap."""
+    return equal(replace(packing, weight=packing.weight * packing.cap))
+
+
+RULES = ("equal", "max_min", "proportional", "proportional_fair", "alpha_fair", "max_total")
+
+
+def allocate(rule: str, packing: Packing, alpha: float = 2.0) -> Floats:
+    """[limits] Share the room out by the rule of this name; `alpha` is for `alpha_fair`."""
+    simple: dict[str, Callable[[Packing], Floats]] = {
+        "equal": equal,
+        "max_min": max_min,
+        "proportional": proportional,
+        "proportional_fair": alpha_fair,
+        "max_total": max_total,
+    }
+    return alpha_fair(packing, alpha) if rule == "alpha_fair" else simple[rule](packing)
 
 
 def _fits(packing: Packing, limits: Floats) -> bool:

@@ -1,6 +1,6 @@
 """What an envelope is about: the uses that connection points may make of the network in one interval."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,14 @@ class Limits:
         v_max_v: Highest.
         line_loading_percent: Highest loading of any line phase conductor.
         transformer_loading_percent: Highest loading of any transformer winding, per phase.
+        vuf_percent: Highest voltage unbalance factor |V2| / |V1| of any low-voltage bus; none leaves it unlimited.
     """
 
     v_min_v: float = 216.2
     v_max_v: float = 253.0
     line_loading_percent: float = 100.0
     transformer_loading_percent: float = 100.0
+    vuf_percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Interval:
         import_cap_kw: No import limit above this.
         import_floor_kw: Demand that cannot be moved: import limits do not go below it while the network can bear it.
         uncertainty_kw: A passive point may be this far from its forecast.
+        weight: A point's claim relative to others'; ones if not given.
     """
 
     p_kw: Floats
@@ -50,6 +53,26 @@ class Interval:
     import_cap_kw: Floats
     import_floor_kw: Floats
     uncertainty_kw: Floats
+    weight: Floats = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if len(self.weight) == 0:
+            object.__setattr__(self, "weight", np.ones(len(self.p_kw)))
+
+    def with_offline(self, offline: Bools, low_kw: Floats, high_kw: Floats) -> "Interval":
+        """Return the interval with customers out of reach, who may be anywhere in their range.
+
+        Args:
+            offline: [points] Whom no new envelope reaches.
+            low_kw: [points] Lowest power of an offline customer: of its last valid and its default envelope the wider.
+            high_kw: [points] Highest power.
+        """
+        return replace(
+            self,
+            active=self.active & ~offline,
+            p_kw=np.where(offline, (low_kw + high_kw) / 2, self.p_kw),
+            uncertainty_kw=np.where(offline, (high_kw - low_kw) / 2, self.uncertainty_kw),
+        )
 
 
 @dataclass(frozen=True)

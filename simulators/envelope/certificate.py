@@ -14,18 +14,19 @@ Rows that simple bounds keep away from the limits never get to step 2.
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from feederloop.simulators.envelope.box import Box, Limits
-from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
+from feederloop.simulators.envelope.enclosure import Enclosure, enclose, half_width_va
+from feederloop.simulators.envelope.nodes import watched_nodes
+from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
-from feederloop.simulators.grid.sensitivity import Tangent, along
+from feederloop.simulators.grid.sensitivity import along
 
 MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the same in ampere
 FACETS = 32
-_ALWAYS_EXACT = (
-    4  # rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight
-)
+# Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
+_ALWAYS_EXACT = 4
+_A = np.exp(2j * np.pi / 3)
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Certificate:
     Attributes:
         certified: Every use stays within every limit. Never true without proof.
         reason: Why not, where not.
-        v_max_v: No use lifts any bus above this; infinite where no bound could be proven.
+        v_max_v: No use lifts any low-voltage bus above this; infinite where no bound could be proven.
         v_max_at: Bus and phase of that bound.
         v_min_v: No use lowers any low-voltage bus below this.
         v_min_at: Bus and phase.
-        loading_max_percent: No use loads any branch more than this, relative to its own limit.
+        loading_max_percent: No use loads any branch more than this, relative to what is allowed for it.
         loading_max_at: The branch and its phase.
+        vuf_max_percent: No use unbalances any bus more than this; not a number where it was not asked for.
+        vuf_max_at: The bus.
         looseness_v: Largest distance between a voltage bound that was solved exactly and the corner found for it.
         rows: Rows that needed the interval Jacobian.
         corners: Distinct corners solved.
@@ -48,87 +51,17 @@ class Certificate:
 
     certified: bool
     reason: str
-    v_max_v: float
-    v_max_at: tuple[int, str]
-    v_min_v: float
-    v_min_at: tuple[int, str]
-    loading_max_percent: float
-    loading_max_at: tuple[str, str]
-    looseness_v: float
-    rows: int
-    corners: int
-
-
-@dataclass(frozen=True)
-class _Enclosure:
-    """Discs that hold every solution, and bounds of how currents and their derivatives leave their midpoint values."""
-
-    s: Complex  # [injectors] power at the midpoint
-    v: Complex  # [injectors] voltage there
-    current: Complex  # [injectors]
-    radius: Floats  # [injectors] of the voltage discs
-    current_radius: Floats  # [injectors]
-    slope_p: Floats  # [injectors, points] deviation of d current / d p from the midpoint's, ampere per kW
-    slope_q: Floats
-    tangent: Tangent
-
-
-def enclose(power_flow: PowerFlow, box: Box) -> _Enclosure | None:
-    """Return discs that hold the solution of every use in the box, or none where none could be found."""
-    feeder = power_flow.feeder
-    p, q = box.centre
-    s = power_flow.injected_va(p[:, None], q[:, None])
-    centre = power_flow.try_solve(s)
-    if not centre.converged.all():
-        return None
-    s, v = s[:, 0], centre.v[:, 0]
-    half_p, half_q = box.half_width
-    width = 1e3 * feeder.injector_share * np.hypot(half_p, half_q)[feeder.injector_point]
-    z, volt = np.abs(feeder.z), np.abs(v)
-    radius = np.zeros(len(v))
-    for _ in range(100):
-        room = volt - radius
-        if (room <= 0.5 * volt).any():
-            return None
-        spread = width / room + np.abs(s) * radius / (volt * room)
-        grown = z @ spread
-        if (grown <= radius).all():
-            break
-        radius = grown * (1 + 1e-6) + 1e-9
-    else:
-        return None
-    return _with_slopes(feeder, s, v, centre.current[:, 0], radius, spread, width)
-
-
-def _with_slopes(
-    feeder: Feeder, s: Complex, v: Complex, current: Complex, radius: Floats, spread: Floats, width: Floats
-) -> _Enclosure | None:
-    """Bound how the derivative of the injected currents varies over the discs.
-
-    From `dI = conj(dS) / conj(V) - conj(S) / conj(V)^2 conj(dV)`: with `b` the bound of the change of 1/V, `m` the
-    midpoint's and `dm` the change's bound of |S / V^2|, the deviation E of dV/du obeys
-    `E <= |Z| (b D + m E + dm (|J| + E))`.
-    """
-    volt, z = np.abs(v), np.abs(feeder.z)
-    room = volt - radius
-    b = radius / (volt * room)
-    m = np.abs(s) / volt**2
-    dm = width / room**2 + np.abs(s) * (2 * volt * radius + radius**2) / (volt * room) ** 2
-    system = np.eye(len(v)) - z * (m + dm)
-    tangent = Tangent.at(feeder, s, v)
-    count, points = len(v), len(feeder.points)
-    direct = np.zeros((count, points))
-    direct[np.arange(count), feeder.injector_point] = 1e3 * feeder.injector_share * b
-    slopes = []
-    for by in (tangent.by_p, tangent.by_q):
-        jacobian = np.abs(feeder.z @ (by[:count] + 1j * by[count:]))
-        source = direct + dm[:, None] * jacobian
-        error = np.linalg.solve(system, z @ source)
-        # The inverse is non-negative exactly where the iteration that it sums up converges.
-        if (error < 0).any() or not np.isfinite(error).all():
-            return None
-        slopes.append(source + (m + dm)[:, None] * error)
-    return _Enclosure(s, v, current, radius, spread, slopes[0], slopes[1], tangent)
+    v_max_v: float = np.inf
+    v_max_at: tuple[int, str] = (-1, "")
+    v_min_v: float = 0.0
+    v_min_at: tuple[int, str] = (-1, "")
+    loading_max_percent: float = np.inf
+    loading_max_at: tuple[str, str] = ("", "")
+    vuf_max_percent: float = np.nan
+    vuf_max_at: int = -1
+    looseness_v: float = np.inf
+    rows: int = 0
+    corners: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,60 +79,6 @@ class _Rows:
 class _Bounds:
     upper: Floats  # [rows] proven
     found: Floats  # [rows] at the corner that was solved
-    corners: int
-
-
-def watched_nodes(feeder: Feeder) -> tuple[Ints, Ints]:
-    """Return the low-voltage nodes (rows of `bus_z`) that stand for all, and the spans between them.
-
-    Where nothing is connected and one cable runs on, a bus's voltage lies on the straight line between those of the
-    span's ends, so its length is at most that of the longer end. Whether it does is read off the impedances.
-
-    Returns:
-        [nodes] rows of `bus_z`, and [spans, 2] positions in them.
-    """
-    position = pd.Index(feeder.buses)
-    ends = position.get_indexer(feeder.branches.ends.reshape(-1)).reshape(-1, 2)
-    is_line = np.array([name.startswith("line") for name in feeder.branches.names], dtype=bool)
-    is_line &= (ends >= 0).all(axis=1)
-    neighbours: dict[int, list[int]] = {bus: [] for bus in range(len(position))}
-    for one, other in ends[is_line]:
-        neighbours[int(one)].append(int(other))
-        neighbours[int(other)].append(int(one))
-    busy = set((feeder.injector_row // 3).tolist()) | set(ends[~is_line].reshape(-1).tolist())
-    rows = np.concatenate([feeder.bus_z, feeder.bus_w[:, None]], axis=1).reshape(len(position), 3, -1)
-    low_voltage = feeder.bus_vn_v < 1000.0
-    passed = {
-        bus
-        for bus, near in neighbours.items()
-        if low_voltage[bus] and bus not in busy and len(near) == 2 and _on_line(rows[near[0]], rows[bus], rows[near[1]])
-    }
-    kept = np.array([bus for bus in range(len(position)) if low_voltage[bus] and bus not in passed], dtype=np.int64)
-    order = {int(bus): place for place, bus in enumerate(kept)}
-    spans = set()
-    for bus in passed:
-        far = [_walk(neighbours, passed, bus, start) for start in neighbours[bus]]
-        spans.add((min(far), max(far)))
-    pairs = np.array([[order[a], order[b]] for a, b in sorted(spans)], dtype=np.int64).reshape(-1, 2)
-    phase = np.arange(3)
-    return (3 * kept[:, None] + phase).reshape(-1), (3 * pairs[:, None, :] + phase[:, None]).reshape(-1, 2)
-
-
-def _on_line(one: Complex, middle: Complex, other: Complex) -> bool:
-    """Whether all three phases of `middle` divide the span at the same place."""
-    span, part = (other - one).reshape(-1), (middle - one).reshape(-1)
-    length = float((span.conj() @ span).real)
-    if length == 0.0:
-        return bool(np.abs(part).max() == 0.0)
-    share = float((span.conj() @ part).real) / length
-    return 0.0 <= share <= 1.0 and float(np.abs(part - share * span).max()) <= 1e-9 * float(np.abs(middle).max())
-
-
-def _walk(neighbours: dict[int, list[int]], passed: set[int], bus: int, step: int) -> int:
-    """Follow a cable from `bus` over `step` to the next watched bus."""
-    while step in passed:
-        bus, step = step, next(near for near in neighbours[step] if near != bus)
-    return step
 
 
 class Certifier:
@@ -217,167 +96,203 @@ class Certifier:
         self._z, self._w = feeder.bus_z[self._nodes], feeder.bus_w[self._nodes]
         self._abs_z = np.abs(self._z)
         self._span_abs_z = np.abs(self._z[self._spans[:, 0]] - self._z[self._spans[:, 1]])
-        self._abs_gain = np.abs(feeder.branches.gain)
-        is_trafo = np.array([name.startswith("trafo") for name in feeder.branches.names], dtype=bool)
+        branches = feeder.branches
+        is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
         percent = np.where(is_trafo, limits.transformer_loading_percent, limits.line_loading_percent)
-        self.allowed_a = feeder.branches.rating_a * percent[feeder.branches.row_branch] / 100.0
+        self.allowed_a = branches.rating_a * percent[branches.row_branch] / 100.0
+        self.conductors = _distinct_conductors(branches.gain, branches.i0, self.allowed_a)
+        self._gain, self._i0 = branches.gain[self.conductors], branches.i0[self.conductors]
+        self._abs_gain = np.abs(self._gain)
 
     def certify(self, box: Box) -> Certificate:
-        """Bound voltages and currents over every use in the box."""
+        """Bound voltages, currents and, if limited, unbalance over every use in the box."""
         enclosure = enclose(self.power_flow, box)
         if enclosure is None:
-            return _unproven("no enclosure of the power flow's solutions was found: the box is too wide to bound")
-        centre = self._w + self._z @ enclosure.current
-        swing = self._swing(enclosure, box, centre)
-        reach = self._abs_z @ enclosure.current_radius
-        size = np.abs(centre)
-        # The part across the direction lengthens a voltage by less than its square over twice its length.
-        upper, lower = size + swing + reach**2 / (2 * np.maximum(size - swing, 1.0)), size - swing
-        high, low, looseness, rows, corners = self._voltages(box, enclosure, centre, upper, lower)
-        low = self._sagged(low, enclosure, centre)
-        loading, branch_rows, branch_corners = self._loading(box, enclosure)
-        top, bottom, worst = int(high.argmax()), int(low.argmin()), int(loading.argmax()) if len(loading) else -1
-        branches = self.power_flow.feeder.branches
-        loading_at = (branches.names[branches.row_branch[worst]], "abc"[branches.row_phase[worst]])
-        reasons = [
-            text
-            for broken, text in (
-                (high[top] > self.limits.v_max_v, f"voltage up to {high[top]:.3f} V at {self._name(top)}"),
-                (low[bottom] < self.limits.v_min_v, f"voltage down to {low[bottom]:.3f} V at {self._name(bottom)}"),
-                (loading[worst] > 1.0, f"current up to {100 * loading[worst]:.1f} % of the limit in {loading_at}"),
-            )
-            if broken
-        ]
+            return Certificate(False, "no bound of the power flow's solutions was found: the box is too wide")
+        return _Proof(self, box, enclosure).certificate()
+
+    def node_name(self, row: int) -> tuple[int, str]:
+        """Bus and phase of a watched node."""
+        node = self._nodes[row]
+        return int(self.power_flow.feeder.buses[node // 3]), "abc"[node % 3]
+
+
+class _Proof:
+    """The bounds of one box."""
+
+    def __init__(self, certifier: Certifier, box: Box, enclosure: Enclosure) -> None:
+        self._of, self._box, self._enclosure = certifier, box, enclosure
+        self._rows, self._corners, self._looseness = 0, 0, 0.0
+
+    def certificate(self) -> Certificate:
+        of, limits = self._of, self._of.limits
+        high, low = self._voltages()
+        loading = self._loading()
+        top, bottom, worst = int(high.argmax()), int(low.argmin()), int(loading.argmax())
+        branches, row = of.power_flow.feeder.branches, of.conductors[worst]
+        at = (branches.names[branches.row_branch[row]], "abc"[branches.row_phase[row]])
+        reasons = []
+        if not high[top] <= limits.v_max_v:
+            reasons.append(f"voltage up to {high[top]:.3f} V at bus {of.node_name(top)}")
+        if not low[bottom] >= limits.v_min_v:
+            reasons.append(f"voltage down to {low[bottom]:.3f} V at bus {of.node_name(bottom)}")
+        if not loading[worst] <= 1.0:
+            reasons.append(f"current up to {100 * loading[worst]:.1f} % of what is allowed in {at}")
+        vuf, vuf_at = np.nan, -1
+        if limits.vuf_percent is not None:
+            vuf, vuf_at = self._unbalance(limits.vuf_percent)
+            if not vuf <= limits.vuf_percent:
+                reasons.append(f"unbalance up to {vuf:.2f} % at bus {vuf_at}")
         return Certificate(
             certified=not reasons,
             reason="; ".join(reasons),
             v_max_v=float(high[top]),
-            v_max_at=self._name(top),
+            v_max_at=of.node_name(top),
             v_min_v=float(low[bottom]),
-            v_min_at=self._name(bottom),
+            v_min_at=of.node_name(bottom),
             loading_max_percent=float(100 * loading[worst]),
-            loading_max_at=loading_at,
-            looseness_v=looseness,
-            rows=rows + branch_rows,
-            corners=corners + branch_corners,
+            loading_max_at=at,
+            vuf_max_percent=vuf,
+            vuf_max_at=vuf_at,
+            looseness_v=self._looseness,
+            rows=self._rows,
+            corners=self._corners,
         )
 
-    def _name(self, row: int) -> tuple[int, str]:
-        node = self._nodes[row]
-        return int(self.power_flow.feeder.buses[node // 3]), "abc"[node % 3]
+    def _voltages(self) -> tuple[Floats, Floats]:
+        """[nodes] Proven highest and lowest voltages; those that matter by the interval Jacobian."""
+        of, enclosure, limits = self._of, self._enclosure, self._of.limits
+        centre = of._w + of._z @ enclosure.current
+        size = np.abs(centre)
+        reach = of._abs_z @ enclosure.current_radius
+        swing = self._swing(centre / size)
+        # The part across the direction lengthens a voltage by less than its square over twice its length.
+        high, low = size + swing + reach**2 / (2 * np.maximum(size - swing, 1.0)), size - swing
+        turn = 2 * np.sin(np.arcsin(np.minimum(reach / size, 1.0)) / 2)
+        for bound, sign, limit in ((high, 1.0, limits.v_max_v), (low, -1.0, -limits.v_min_v)):
+            simple = sign * bound
+            over = simple > limit
+            over[np.argpartition(-simple, min(_ALWAYS_EXACT, len(simple) - 1))[:_ALWAYS_EXACT]] = True
+            chosen = np.flatnonzero(over)
+            rows = _Rows(of._z[chosen], of._w[chosen], centre[chosen] / size[chosen], sign, turn[chosen])
+            found = self._bound(rows)
+            bound[chosen] = sign * np.minimum(found.upper, simple[chosen])
+            self._looseness = max(self._looseness, float((found.upper - found.found).max(initial=0.0)))
+        return high, self._sagged(low, centre)
 
-    def _swing(self, enclosure: _Enclosure, box: Box, centre: Complex) -> Floats:
+    def _swing(self, direction: Complex) -> Floats:
         """[nodes] How far a voltage's length can move, from first-order terms plus the remainder's bound."""
-        feeder = self.power_flow.feeder
+        of, enclosure, box = self._of, self._enclosure, self._box
+        feeder = of.power_flow.feeder
         half_p, half_q = box.half_width
         point, share = feeder.injector_point, 1e3 * feeder.injector_share
         volt = np.abs(enclosure.v)
-        first = 1.0 / enclosure.v.conj()
-        turned = (centre.conj() / np.abs(centre))[:, None] * self._z * first
-        room = volt - enclosure.radius
-        width = share * np.hypot(half_p, half_q)[point]
-        rest = enclosure.radius / (volt * room) * (width + np.abs(enclosure.s))
-        result: Floats = (
-            np.abs(turned.real) @ (share * half_p[point])
-            + np.abs(turned.imag) @ (share * half_q[point])
-            + self._abs_z @ rest
+        turned = direction.conj()[:, None] * of._z * (1.0 / enclosure.v.conj())
+        rest = (
+            (half_width_va(feeder, box) + np.abs(enclosure.s)) * enclosure.radius / (volt * (volt - enclosure.radius))
         )
+        swing = np.abs(turned.real) @ (share * half_p[point]) + of._abs_z @ rest
+        if half_q.any():
+            swing += np.abs(turned.imag) @ (share * half_q[point])
+        result: Floats = swing
         return result
 
-    def _voltages(
-        self, box: Box, enclosure: _Enclosure, centre: Complex, upper: Floats, lower: Floats
-    ) -> tuple[Floats, Floats, float, int, int]:
-        """[nodes] proven highest and lowest voltages; those that matter by the interval Jacobian."""
-        high, low = upper.copy(), lower.copy()
-        looseness, rows, corners = 0.0, 0, 0
-        for bound, sign in ((high, 1.0), (low, -1.0)):
-            simple = sign * (upper if sign > 0 else lower)
-            limit = sign * (self.limits.v_max_v if sign > 0 else self.limits.v_min_v)
-            chosen = np.flatnonzero(simple > limit)
-            nearest = np.argsort(-simple, kind="stable")[:_ALWAYS_EXACT]
-            chosen = np.union1d(chosen, nearest)
-            direction = centre[chosen] / np.abs(centre[chosen])
-            turn = (self._abs_z[chosen] @ enclosure.current_radius) / np.abs(centre[chosen])
-            turn = 2 * np.sin(np.arcsin(np.minimum(turn, 1.0)) / 2)
-            found = self._bound(box, enclosure, _Rows(self._z[chosen], self._w[chosen], direction, sign, turn))
-            bound[chosen] = sign * np.minimum(found.upper, simple[chosen])
-            looseness = max(looseness, float((found.upper - found.found).max(initial=0.0)))
-            rows, corners = rows + len(chosen), corners + found.corners
-        return high, low, looseness, rows, corners
-
-    def _sagged(self, low: Floats, enclosure: _Enclosure, centre: Complex) -> Floats:
+    def _sagged(self, low: Floats, centre: Complex) -> Floats:
         """[nodes] Lowest voltages with what a straight span between two watched nodes may lie below both of them."""
-        one, other = self._spans.T
-        length = np.abs(centre[one] - centre[other]) + self._span_abs_z @ enclosure.current_radius
+        of = self._of
+        one, other = of._spans.T
+        length = np.abs(centre[one] - centre[other]) + of._span_abs_z @ self._enclosure.current_radius
         lowest = np.minimum(low[one], low[other])
         middle = np.sqrt(np.maximum(lowest**2 - length**2 / 4, 0.0))
         result = low.copy()
         np.minimum.at(result, one, middle)
         return result
 
-    def _loading(self, box: Box, enclosure: _Enclosure) -> tuple[Floats, int, int]:
-        """[branch rows] Proven current relative to what is allowed."""
-        branches = self.power_flow.feeder.branches
-        centre = branches.i0 + branches.gain @ enclosure.current
-        bound = np.abs(centre) + self._abs_gain @ enclosure.current_radius + MARGIN_V
-        chosen = np.flatnonzero(bound > self.allowed_a)
-        corners = 0
+    def _loading(self) -> Floats:
+        """[conductors] Proven current relative to what is allowed."""
+        of = self._of
+        allowed = of.allowed_a[of.conductors]
+        bound = self._facetted(of._gain, of._i0, of._abs_gain, allowed)
+        return bound / allowed
+
+    def _unbalance(self, limit_percent: float) -> tuple[float, int]:
+        """Proven highest unbalance in percent, and its bus."""
+        of, enclosure = self._of, self._enclosure
+        z, w = of._z.reshape(-1, 3, of._z.shape[1]), of._w.reshape(-1, 3)
+        negative = np.array([1.0, _A**2, _A]) / 3
+        positive = negative.conj()
+        gain_1, offset_1 = np.einsum("p,bpj->bj", positive, z), w @ positive
+        gain_2, offset_2 = np.einsum("p,bpj->bj", negative, z), w @ negative
+        lowest = np.abs(offset_1 + gain_1 @ enclosure.current) - np.abs(gain_1) @ enclosure.current_radius
+        highest = self._facetted(gain_2, offset_2, np.abs(gain_2), limit_percent / 100.0 * lowest)
+        vuf = np.where(lowest > 0, 100.0 * highest / np.maximum(lowest, 1e-9), np.inf)
+        worst = int(vuf.argmax())
+        return float(vuf[worst]), of.node_name(3 * worst)[0]
+
+    def _facetted(self, gain: Complex, offset: Complex, abs_gain: Floats, allowed: Floats) -> Floats:
+        """[rows] Proven lengths, by a polygon around the circle for those that simple bounds do not keep within."""
+        enclosure = self._enclosure
+        bound: Floats = np.abs(offset + gain @ enclosure.current) + abs_gain @ enclosure.current_radius + MARGIN_V
+        chosen = np.flatnonzero(bound > allowed)
         if len(chosen):
-            facet = np.exp(2j * np.pi * np.arange(FACETS) / FACETS)
             row = np.repeat(chosen, FACETS)
-            direction = np.tile(facet, len(chosen))
-            found = self._bound(box, enclosure, _Rows(branches.gain[row], branches.i0[row], direction))
+            direction = np.tile(np.exp(2j * np.pi * np.arange(FACETS) / FACETS), len(chosen))
+            found = self._bound(_Rows(gain[row], offset[row], direction))
             outer = found.upper.reshape(-1, FACETS).max(axis=1) / np.cos(np.pi / FACETS)
             bound[chosen] = np.minimum(bound[chosen], outer)
-            corners = found.corners
-        relative: Floats = bound / self.allowed_a
-        return relative, len(chosen), corners
+        return bound
 
-    def _bound(self, box: Box, enclosure: _Enclosure, rows: _Rows) -> _Bounds:
+    def _bound(self, rows: _Rows) -> _Bounds:
         """Bound rows by their proven worst corner, plus what customers of unproven sign could add."""
-        weights = along(rows.gain, rows.direction)
-        gain = np.abs(rows.gain)
-        half_p, half_q = box.half_width
-        count = len(enclosure.v)
+        enclosure, gain = self._enclosure, np.abs(rows.gain)
+        weights = rows.sign * along(rows.gain, rows.direction)
+        error = gain @ enclosure.slope
+        if rows.turn is not None:
+            error += rows.turn[:, None] * (gain @ enclosure.size + error)
         extra = np.zeros(len(rows.offset))
         ends = []
-        for by, slope, half in (
-            (enclosure.tangent.by_p, enclosure.slope_p, half_p),
-            (enclosure.tangent.by_q, enclosure.slope_q, half_q),
-        ):
-            derivative = rows.sign * (weights @ by)
-            error = gain @ slope
-            if rows.turn is not None:
-                size = np.abs(rows.gain @ (by[:count] + 1j * by[count:]))
-                error = error + rows.turn[:, None] * (size + error)
+        tangent = enclosure.tangent
+        for by, half in zip((tangent.by_p, tangent.by_q), self._box.half_width, strict=True):
+            if not half.any():
+                ends.append(np.zeros(error.shape))
+                continue
+            derivative = weights @ by
+            size = np.abs(derivative)
             end = np.where(half > 0, np.sign(derivative), 0.0)
-            wrong = np.maximum(error - np.abs(derivative), 0.0) * 2 * half
-            either = (np.abs(derivative) + error) * half
+            wrong = np.maximum(error - size, 0.0) * 2 * half
+            either = (size + error) * half
             end[either < wrong] = 0.0
             extra += np.minimum(wrong, either).sum(axis=1)
             ends.append(end)
-        return self._solve_corners(box, rows, ends[0], ends[1], extra)
+        return self._solve_corners(rows, ends[0], ends[1], extra)
 
-    def _solve_corners(self, box: Box, rows: _Rows, end_p: Floats, end_q: Floats, extra: Floats) -> _Bounds:
+    def _solve_corners(self, rows: _Rows, end_p: Floats, end_q: Floats, extra: Floats) -> _Bounds:
         patterns, which = distinct(np.concatenate([end_p, end_q], axis=1))
-        (p, q), (half_p, half_q) = box.centre, box.half_width
+        (p, q), (half_p, half_q) = self._box.centre, self._box.half_width
         points = len(p)
         p_kw = p[:, None] + half_p[:, None] * patterns[:, :points].T
         q_kvar = q[:, None] + half_q[:, None] * patterns[:, points:].T
-        solution = self.power_flow.solve(p_kw, q_kvar)
+        solution = self._of.power_flow.solve(p_kw, q_kvar)
         value = rows.offset + np.einsum("rj,jr->r", rows.gain, solution.current[:, which])
         found = rows.sign * np.abs(value) if rows.turn is not None else (rows.direction.conj() * value).real
-        return _Bounds(found + extra + MARGIN_V, found, len(patterns))
+        self._rows += len(extra)
+        self._corners += len(patterns)
+        return _Bounds(found + extra + MARGIN_V, found)
 
 
 def distinct(patterns: Floats) -> tuple[Floats, Ints]:
-    """[distinct, columns] The different rows of -1, 0 and 1, and [rows] which of them each row is."""
+    """[distinct, columns] The different rows of signs, and [rows] which of them each row is."""
     packed = np.packbits(np.concatenate([patterns > 0, patterns < 0], axis=1), axis=1)
     keys = packed.view(f"V{packed.shape[1]}").reshape(-1)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     return patterns[first], which
 
 
-def _unproven(reason: str) -> Certificate:
-    nowhere = (-1, "")
-    return Certificate(False, reason, np.inf, nowhere, 0.0, nowhere, np.inf, ("", ""), np.inf, 0, 0)
+def _distinct_conductors(gain: Complex, i0: Complex, allowed_a: Floats) -> Ints:
+    """Rows that stand for all: of conductors in series, which carry the same current, the one that may carry least."""
+    scale = np.abs(gain).max(initial=1e-300)
+    rounded = np.round(np.concatenate([gain, i0[:, None]], axis=1) / scale, 12) + 0.0
+    order = np.argsort(allowed_a, kind="stable")
+    _, first = np.unique(np.ascontiguousarray(rounded[order]).view(f"V{rounded.shape[1] * 16}"), return_index=True)
+    result: Ints = np.sort(order[first])
+    return result

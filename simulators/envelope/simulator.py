@@ -30,7 +30,7 @@ META: Meta = {
             "params": [],
             "attrs": [
                 "total_export_kw", "total_import_kw", "v_max_v", "v_min_v", "loading_max_percent", "certified",
-                "floor_cut",
+                "floor_cut", "proof_cost_kw",
             ],
         },
     },
@@ -154,6 +154,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             "loading_max_percent": float("nan") if certificate is None else certificate.loading_max_percent,
             "certified": certificate is not None and certificate.certified,
             "floor_cut": published.floor_cut,
+            "proof_cost_kw": published.proof_cost_kw,
         }
 
 

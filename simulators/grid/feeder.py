@@ -5,6 +5,7 @@ are reduced once to impedances between the places where power is injected and ev
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +103,12 @@ class Feeder:
     source_i0: Complex
     assumed: tuple[str, ...]
 
-    @property
+    @cached_property
+    def abs_z(self) -> Floats:
+        """[injectors, injectors] Absolute values of `z`."""
+        return np.abs(self.z)
+
+    @cached_property
     def injector_row(self) -> Ints:
         """[injectors] Row of each injector's node in `bus_w` and `bus_z`."""
         position = pd.Index(self.buses).get_indexer(self.point_bus)

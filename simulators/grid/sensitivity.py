@@ -23,7 +23,7 @@ class Tangent:
     def at(cls, feeder: Feeder, s_va: Complex, v: Complex) -> "Tangent":
         """Differentiate `I = conj(S / V)`, `V = w + Z I` at a solution.
 
-        A change dS moves the current by `dI = conj(dS) / conj(V) - mu conj(Z) conj(dI)` with `mu = conj(S) / conj(V)^2`,
+        A change dS moves the current by `dI = conj(dS) / conj(V) - mu conj(Z) conj(dI)`, `mu = conj(S) / conj(V)^2`,
         which is linear in the real and imaginary parts of dI.
 
         Args:
@@ -43,7 +43,7 @@ class Tangent:
         rows, point = np.arange(count), feeder.injector_point
         right[rows, point], right[count + rows, point] = unit.real, unit.imag
         right[rows, points + point], right[count + rows, points + point] = unit.imag, -unit.real
-        solution = np.linalg.solve(system, right)
+        solution: Floats = np.linalg.solve(system, right).astype(np.float64, copy=False)
         return cls(solution[:, :points], solution[:, points:])
 
 

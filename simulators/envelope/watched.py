@@ -1,0 +1,178 @@
+"""The rows that may bind when limits are shared out, and their linear model."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from feederloop.simulators.envelope.box import Bools, Box, Interval, Limits
+from feederloop.simulators.envelope.certificate import Certifier, distinct
+from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
+from feederloop.simulators.grid.powerflow import PowerFlow
+from feederloop.simulators.grid.sensitivity import Tangent, along
+
+_A = np.exp(2j * np.pi / 3)
+_UNBALANCE_DIRECTIONS = 12
+
+
+@dataclass
+class Watched:
+    """Lengths of node voltages, branch currents and negative-sequence voltages.
+
+    A length grows along its direction at the midpoint; currents and negative-sequence voltages, which can turn round,
+    have rows for several fixed directions.
+
+    Attributes:
+        gain: [rows, injectors] Volt or ampere per ampere injected.
+        offset: [rows] Value without injection.
+        direction: [rows] Of unit length; of a voltage, renewed at every linearisation.
+        sign: [rows] -1 for the lowest voltage, else +1.
+        limit: [rows] Of `sign * length`.
+        is_voltage: [rows]
+    """
+
+    gain: Complex
+    offset: Complex
+    direction: Complex
+    sign: Floats
+    limit: Floats
+    is_voltage: Bools
+
+    def value(self, current: Complex) -> Floats:
+        """[rows] `sign * length` at [injectors] currents or, with a column per row, at each row's own."""
+        if current.ndim == 1:
+            phasor = self.offset + self.gain @ current
+        else:
+            phasor = self.offset + np.einsum("rj,jr->r", self.gain, current)
+        length: Floats = self.sign * np.abs(phasor)
+        return length
+
+    @property
+    def span(self) -> Floats:
+        """[rows] Distance between the limit and the value without injection."""
+        return np.where(self.is_voltage, np.abs(self.limit - self.sign * np.abs(self.offset)), self.limit)
+
+    def subset(self, rows: Ints) -> "Watched":
+        """Return some of the rows."""
+        return Watched(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def joined(self, *others: "Watched") -> "Watched":
+        """Return these rows and others'."""
+        parts = (self, *(other for other in others if len(other.limit)))
+        return Watched(
+            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(self)}
+        )
+
+
+def voltage_rows(feeder: Feeder, limits: Limits) -> Watched:
+    """Upper and lower voltage of all phases where customers are: further in, voltages vary less."""
+    buses = np.unique(feeder.injector_row // 3)
+    buses = buses[feeder.bus_vn_v[buses] < 1000.0]
+    nodes = np.tile((3 * buses[:, None] + np.arange(3)).reshape(-1), 2)
+    sign = np.repeat([1.0, -1.0], len(nodes) // 2)
+    offset = feeder.bus_w[nodes]
+    return Watched(
+        gain=feeder.bus_z[nodes],
+        offset=offset,
+        direction=offset / np.abs(offset),
+        sign=sign,
+        limit=np.where(sign > 0, limits.v_max_v, -limits.v_min_v),
+        is_voltage=np.ones(len(nodes), dtype=bool),
+    )
+
+
+def branch_rows(certifier: Certifier, interval: Interval) -> Watched:
+    """Currents of the phase conductors that the caps could overload, along and against the phase's own voltage."""
+    feeder = certifier.power_flow.feeder
+    branches, conductors = feeder.branches, certifier.conductors
+    greatest = np.where(
+        interval.active,
+        np.maximum(interval.export_cap_kw, interval.import_cap_kw),
+        np.abs(interval.p_kw) + interval.uncertainty_kw,
+    )
+    reactive = np.maximum(np.abs(interval.q_low_kvar), np.abs(interval.q_high_kvar))
+    apparent = np.hypot(greatest, reactive)[feeder.injector_point] * 1e3 * feeder.injector_share
+    possible = np.abs(branches.i0[conductors]) + np.abs(branches.gain[conductors]) @ (apparent / np.abs(feeder.w) / 0.8)
+    chosen = np.repeat(conductors[possible > certifier.allowed_a[conductors]], 2)
+    along_voltage = np.exp(-2j * np.pi / 3 * branches.row_phase[chosen]) * _low_voltage_turn(feeder)
+    return Watched(
+        gain=branches.gain[chosen],
+        offset=branches.i0[chosen],
+        direction=along_voltage * np.tile([1.0, -1.0], len(chosen) // 2),
+        sign=np.ones(len(chosen)),
+        limit=certifier.allowed_a[chosen],
+        is_voltage=np.zeros(len(chosen), dtype=bool),
+    )
+
+
+def unbalance_rows(feeder: Feeder, limits: Limits) -> Watched:
+    """Negative-sequence voltage where customers are, along directions all round; no rows without a limit."""
+    buses = np.unique(feeder.injector_row // 3) if limits.vuf_percent is not None else np.empty(0, dtype=np.int64)
+    negative = np.array([1.0, _A**2, _A]) / 3
+    z, w = feeder.bus_z.reshape(-1, 3, feeder.bus_z.shape[1])[buses], feeder.bus_w.reshape(-1, 3)[buses]
+    chosen = np.repeat(np.arange(len(buses)), _UNBALANCE_DIRECTIONS)
+    round_ = np.exp(2j * np.pi * np.arange(_UNBALANCE_DIRECTIONS) / _UNBALANCE_DIRECTIONS)
+    positive = np.abs(w @ negative.conj())
+    return Watched(
+        gain=np.einsum("p,bpj->bj", negative, z)[chosen],
+        offset=(w @ negative)[chosen],
+        direction=np.tile(round_, len(buses)),
+        sign=np.ones(len(chosen)),
+        limit=((limits.vuf_percent or 0.0) / 100.0 * positive)[chosen],
+        is_voltage=np.zeros(len(chosen), dtype=bool),
+    )
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Rows linearised at one operating point.
+
+    Attributes:
+        by_p: [rows, points] Derivative by active power, per kW.
+        by_q: The same by reactive power.
+        origin: [rows] Value that the model gives for zero power everywhere.
+    """
+
+    by_p: Floats
+    by_q: Floats
+    origin: Floats
+
+    @classmethod
+    def at(cls, watched: Watched, power_flow: PowerFlow, p_kw: Floats, q_kvar: Floats) -> "LinearModel | None":
+        """Linearise at [points] powers; none where these have no power-flow solution."""
+        s = power_flow.injected_va(p_kw[:, None], q_kvar[:, None])
+        solution = power_flow.try_solve(s)
+        if not solution.converged.all():
+            return None
+        current = solution.current[:, 0]
+        tangent = Tangent.at(power_flow.feeder, s[:, 0], solution.v[:, 0])
+        phasor = watched.offset + watched.gain @ current
+        watched.direction = np.where(watched.is_voltage, phasor / np.abs(phasor), watched.direction)
+        weights = watched.sign[:, None] * along(watched.gain, watched.direction)
+        by_p, by_q = weights @ tangent.by_p, weights @ tangent.by_q
+        value = watched.sign * (watched.direction.conj() * phasor).real
+        return cls(by_p, by_q, value - by_p @ p_kw - by_q @ q_kvar)
+
+
+def worst(by: Floats, low: Floats, high: Floats) -> Floats:
+    """[rows] Greatest value of `by @ x` over low <= x <= high."""
+    result: Floats = np.maximum(by, 0.0) @ high + np.minimum(by, 0.0) @ low
+    return result
+
+
+def at_worst_corners(watched: Watched, model: LinearModel, power_flow: PowerFlow, box: Box) -> Floats:
+    """[rows] Exact values at the corner that the model holds for each row's worst; far over if it has no solution."""
+    if len(watched.limit) == 0:
+        return np.empty(0)
+    patterns, which = distinct(np.concatenate([model.by_p, model.by_q], axis=1))
+    points = len(box.p_low_kw)
+    p = np.where(patterns[:, :points] > 0, box.p_high_kw, box.p_low_kw).T
+    q = np.where(patterns[:, points:] > 0, box.q_high_kvar, box.q_low_kvar).T
+    solution = power_flow.try_solve(power_flow.injected_va(p, q))
+    exact = watched.value(solution.current[:, which])
+    return np.where(solution.converged[which], exact, watched.limit + watched.span)
+
+
+def _low_voltage_turn(feeder: Feeder) -> complex:
+    """The angle by which the low-voltage side's phase a is turned against the source."""
+    first = feeder.w[0] * np.exp(2j * np.pi / 3 * feeder.injector_phase[0])
+    return complex(first / abs(first))
