@@ -67,6 +67,19 @@ class PowerGridModelPeer:
         )
         return result[ComponentType.node]
 
+    def run_all(self, update: dict[ComponentType, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Solve a batch; return the results of its nodes, lines and transformers, currents in ampere."""
+        wanted = [ComponentType.node, ComponentType.line, ComponentType.transformer]
+        result = self.model.calculate_power_flow(
+            symmetric=False,
+            update_data=update,
+            error_tolerance=self._tolerance,
+            max_iterations=100,
+            output_component_types=wanted,
+        )
+        node, line, transformer = (result[component] for component in wanted)
+        return node, line, transformer
+
     def voltages(self, p_kw: np.ndarray, q_kvar: np.ndarray) -> np.ndarray:
         """[buses, 3, scenarios] complex volt, of [points, scenarios] net powers."""
         node = self.run(self.update(p_kw, q_kvar))
