@@ -2,7 +2,7 @@
 /* The charts of the whole feeder, each a function that returns an option of ECharts. */
 (() => {
   const charts = (page.charts = {}), kit = page.kit, data = page.data, n = page.numbers;
-  const PHASE = (phase) => (phase === "abc" ? "three-phase, worst" : `phase ${phase}`);
+  const PHASE = (phase) => ({ abc: "three-phase, worst", all: "all phases" })[phase] ?? `phase ${phase}`;
 
   /* One panel per phase on the same scale, under one time axis. */
   charts.voltage = () => {

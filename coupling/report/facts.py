@@ -84,9 +84,9 @@ class Facts:
 
     @cached_property
     def phases(self) -> NDArray[Any]:
-        """Each prosumer's phase: `a`, `b`, `c` or `abc`; empty where unknown."""
+        """Each prosumer's phase: `a`, `b`, `c` or `abc`; `all` where it is not known."""
         if "phase" not in self.prosumers:
-            return np.full(len(self.names), "", dtype=object)
+            return np.full(len(self.names), "all", dtype=object)
         return np.array(self.prosumers["phase"].astype(str), dtype=object)
 
     @cached_property

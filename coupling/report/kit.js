@@ -3,10 +3,10 @@
 (() => {
   /* Okabe and Ito's palette, told apart with any colour vision. */
   const COLOURS = {
-    light: { a: "#d55e00", b: "#009e73", c: "#0072b2", abc: "#8a6d00", pv: "#e69f00", household: "#7a8794", charging: "#0072b2",
+    light: { a: "#d55e00", b: "#009e73", c: "#0072b2", abc: "#8a6d00", all: "#17202a", pv: "#e69f00", household: "#7a8794", charging: "#0072b2",
       discharging: "#56b4e9", net: "#17202a", limit: "#a3195b", band: "#56b4e9", price: "#d55e00", volume: "#56b4e9",
       retail: "#7a8794", trade: "#009e73", pink: "#cc79a7" },
-    dark: { a: "#ff8a3d", b: "#2fc79a", c: "#5aa9e6", abc: "#f0e442", pv: "#f0b429", household: "#8b98a5", charging: "#5aa9e6",
+    dark: { a: "#ff8a3d", b: "#2fc79a", c: "#5aa9e6", abc: "#f0e442", all: "#e8edf2", pv: "#f0b429", household: "#8b98a5", charging: "#5aa9e6",
       discharging: "#8fd0f5", net: "#e8edf2", limit: "#ff8fc7", band: "#56b4e9", price: "#ff8a3d", volume: "#56b4e9",
       retail: "#9aa7b4", trade: "#2fc79a", pink: "#e39bc3" },
   };

@@ -2,6 +2,7 @@
 /* The page's behaviour: draws charts, theme, choice of prosumer, downloads, printing. */
 (() => {
   const root = document.documentElement, drawn = new Map();
+  const PAPER_PX = 640; // A4 and Letter with usual margins
   const places = [...document.querySelectorAll("[data-chart]")];
 
   const draw = (place) => {
@@ -43,7 +44,10 @@
     printing = on;
     if (on) places.forEach((place) => { place.dataset.seen = "1"; });
     applyTheme();
-    drawn.forEach((chart) => chart.resize(on ? { width: 660 } : {}));
+    drawn.forEach((chart) => {
+      chart.resize(on ? { width: PAPER_PX } : {});
+      chart.getZr().flush(); // the printer does not wait for the next frame
+    });
   };
   addEventListener("beforeprint", print(true));
   addEventListener("afterprint", print(false));

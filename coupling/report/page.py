@@ -13,13 +13,14 @@ from markupsafe import Markup
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.headlines import Card, cards
 from feederloop.coupling.report.packing import json_for_script
-from feederloop.coupling.report.sections import Section, make_sections
+from feederloop.coupling.report.sections import make_sections
 from feederloop.coupling.results import REPORT_FILE, Run
 from feederloop.coupling.status import write_whole
 
 ASSETS = files("feederloop.coupling.report")
 SCRIPTS = ("vendor/echarts.common.min.js", "time.js", "kit.js", "charts.js", "prosumer.js", "page.js")
 """In the order in which they are loaded."""
+_SHOWN = ("bus", "phase", "pv_kwp", "ev_capacity_kwh", "ev_discharge_kw", "annual_kwh")
 
 
 def write_report(folder: Path) -> Path:
@@ -67,10 +68,10 @@ def render(facts: Facts) -> str:
 
 def _prosumers(facts: Facts) -> list[dict[str, Any]]:
     """Return who takes part, with the numbers that say what they have."""
-    known = [name for name in ("bus", "phase", "pv_kwp", "ev_capacity_kwh", "ev_discharge_kw", "annual_kwh")
-             if name in facts.prosumers]  # fmt: skip
-    rows = facts.prosumers[known].astype(object).where(facts.prosumers[known].notna(), None).to_dict("records")
-    return [{"name": name, **row} for name, row in zip(facts.names, rows, strict=True)]
+    known = [name for name in _SHOWN if name in facts.prosumers]
+    table = facts.prosumers[known].astype(object)
+    table = table.where(table.notna(), None)
+    return [{"name": name, **{key: table[key].iloc[place] for key in known}} for place, name in enumerate(facts.names)]
 
 
 def _reached(facts: Facts) -> str:
@@ -116,6 +117,3 @@ def _policy(scripts: list[Markup], style: Markup) -> str:
 def _digest(content: str) -> str:
     digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
     return f"'sha256-{digest}'"
-
-
-__all__ = ["Section", "render", "write_report"]

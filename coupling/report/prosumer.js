@@ -35,9 +35,9 @@
   };
 
   charts.p_voltage = () => {
-    const phase = data.prosumers[page.chosen].phase, limits = data.voltage.limits_v, band = data.voltage.phases[phase];
-    const colour = kit.colour[phase] || kit.colour.net;
-    const line = kit.line(`here (phase ${phase || "unknown"})`, page.steps, step("v_v"), colour);
+    const phase = data.prosumers[page.chosen].phase ?? "all", limits = data.voltage.limits_v, band = data.voltage.phases[phase];
+    const colour = kit.colour[phase];
+    const line = kit.line(phase === "all" ? "here" : `here (phase ${phase})`, page.steps, step("v_v"), colour);
     line.markLine = kit.limits(limits, "V");
     const others = band ? kit.band("others", page.steps, page.numbers(band.min), page.numbers(band.max), colour, { opacity: 0.12 }) : [];
     return kit.chart({ unit: "V", units: { [line.name]: ["V", 1] }, series: [...others.map((one) => ({ ...one, hideData: true })), line],

@@ -14,7 +14,7 @@ _STANDARDS = (
     ("en_50160", "EN 50160", "230 V ±10 %, 95 % of the 10-minute means"),
     ("0_95_to_1_05_pu", "0.95 to 1.05 pu", "230 V ±5 %, every 10-minute mean"),
 )
-PHASES = ("a", "b", "c", "abc")
+PHASES = ("a", "b", "c", "abc", "all")
 
 
 def make(facts: Facts) -> Section | None:
