@@ -25,7 +25,7 @@ def plan_reads(points: Iterable[Point], facts: TransportFacts) -> tuple[Block, .
     A point longer than the largest block is asked for by itself and left to the device to answer or refuse.
     """
     blocks: list[Block] = []
-    for point in sorted(set(points), key=lambda item: (item.table, item.address, item.count)):
+    for point in sorted(points, key=lambda item: (item.table, item.address, item.count)):
         last = blocks[-1] if blocks else None
         if last is not None and _joins(last, point, facts):
             end = max(last.address + last.count, point.address + point.count)
