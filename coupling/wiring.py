@@ -200,6 +200,12 @@ class _Starter:
                 "transformer_loading_percent": limits.transformer_loading_percent,
                 "vuf_percent": envelope.vuf_percent,
             },
+            "default_export_kw": envelope.default_export_kw,
+            "default_import_kw": envelope.default_import_kw,
+            "energy_aware": envelope.energy_aware,
+            "outage_share": envelope.outage_share,
+            "outage_intervals": envelope.outage_intervals,
+            "seed": self._scenario.seed,
             "options": {
                 "rule": envelope.rule,
                 "safety": envelope.safety,
@@ -261,7 +267,7 @@ def _connect_envelopes(world: WatchedWorld, actors: Actors) -> None:
         limits = ("export_limit_kw", "import_limit_kw")
         world.connect(envelope, manager, *limits)
         world.connect(envelope, actors.account[name], *limits)
-        requests = ("export_request_kw", "import_request_kw")
+        requests = ("export_request_kw", "import_request_kw", "import_need_kw")
         _previous(world, manager, envelope, actors.requests[name], {attr: attr for attr in requests})
 
 

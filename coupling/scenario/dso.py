@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from feederloop.coupling.scenario.fields import NonNegative, Positive, Section, Text, quantity, section, setting
+from feederloop.coupling.scenario.fields import NonNegative, Positive, Section, Share, Text, quantity, section, setting
 
 
 class Envelope(Section):
@@ -27,6 +27,13 @@ class Envelope(Section):
     )
     export_weight: Positive = quantity(1.0, "1", "Weight of export when it competes with import")
     import_weight: Positive = quantity(1.0, "1", "Weight of import when it competes with export")
+    energy_aware: bool = setting(
+        True, "Whether import limits leave room for the energy that plugged vehicles need before they leave"
+    )
+    outage_share: Share = quantity(
+        0.0, "1", "Share of time that a customer is out of reach; the others' limits stay safe all the same", lt=1
+    )
+    outage_intervals: Positive = quantity(4.0, "1", "How many intervals an outage lasts on average", ge=1)
     default_export_kw: NonNegative = quantity(1.5, "kW", "Export limit of who has no valid envelope")
     default_import_kw: NonNegative = quantity(1.5, "kW", "Import limit of who has no valid envelope")
     voltage_margin_v: NonNegative = quantity(0.0, "V", "Distance that envelopes keep from the voltage limits", lt=50)

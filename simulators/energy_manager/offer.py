@@ -47,6 +47,31 @@ class Offer:
     curve_kwh: np.ndarray
 
 
+def charging_need(
+    sites: Sites,
+    energy_kwh: np.ndarray,
+    required_kwh: np.ndarray,
+    departure_s: np.ndarray,
+    share_plugged: np.ndarray,
+    from_s: float,
+) -> np.ndarray:
+    """Return the even charging power that brings every vehicle to what its driver needs, (prosumers, horizon) in kW.
+
+    Args:
+        sites: The prosumers' devices.
+        energy_kwh: In the batteries now.
+        required_kwh: At departure.
+        departure_s: When they leave, in seconds on the clock.
+        share_plugged: Share of each interval in which they are there, (prosumers, horizon).
+        from_s: Start of the first interval.
+    """
+    missing_kwh = np.maximum(required_kwh - energy_kwh, 0.0) / sites.ev_efficiency
+    hours = np.maximum((departure_s - from_s) / 3600.0, 1e-9)
+    rate_kw = np.minimum(missing_kwh / hours, sites.ev_charge_kw)
+    need: np.ndarray = rate_kw[:, None] * share_plugged
+    return need
+
+
 def site_requests(
     sites: Sites, beliefs: Beliefs, demand_kw: np.ndarray, connected: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from feederloop.simulators.energy_manager.manager import EnergyManagers
-from feederloop.simulators.energy_manager.offer import Clock, site_requests
+from feederloop.simulators.energy_manager.offer import Clock, charging_need, site_requests
 from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 from feederloop.simulators.energy_manager.unmanaged import UnmanagedSites
@@ -41,6 +41,7 @@ _OUT = (
     "position_kwh",
     "export_request_kw",
     "import_request_kw",
+    "import_need_kw",
 )
 
 META: dict[str, Any] = {
@@ -123,6 +124,7 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
             name: {
                 "export_request_kw": [exported] * self._clock.horizon,
                 "import_request_kw": [imported] * self._clock.horizon,
+                "import_need_kw": [0.0] * self._clock.horizon,
             }
             for name, exported, imported in zip(self._names, export.tolist(), sites.import_cap_kw.tolist(), strict=True)
         }
@@ -182,8 +184,11 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         """Ask for the ranges that the sites could use; every step, so that a vehicle counts as soon as it is there."""
         length_s = self._clock.interval_s
         next_s = (time // length_s + 1) * length_s
-        connected = vehicles.share_plugged(next_s + length_s * np.arange(2.0), length_s) > 0.0
-        requests = site_requests(self._sites, self._beliefs, self._demand_kw, connected, self._options.request_margin)
+        there = vehicles.share_plugged(next_s + length_s * np.arange(float(self._clock.horizon)), length_s)
+        margin = self._options.request_margin
+        requests = site_requests(self._sites, self._beliefs, self._demand_kw, there[:, :2] > 0.0, margin)
+        energy = (vehicles.energy_kwh, vehicles.required_kwh, vehicles.departure_s)
+        self._data["import_need_kw"] = charging_need(self._sites, *energy, there, float(next_s)).tolist()
         self._data["export_request_kw"], self._data["import_request_kw"] = (request.tolist() for request in requests)
 
     def _scalars(self, received: Mapping[str, Mapping[str, Any]], attr: str, absent: np.ndarray) -> np.ndarray:

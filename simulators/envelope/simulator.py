@@ -1,5 +1,6 @@
 """The DSO's envelope controller on the shared clock: it publishes limits and sees neither prices nor counterparties."""
 
+from dataclasses import replace
 from typing import Any
 
 import mosaik_api_v3
@@ -9,10 +10,15 @@ from mosaik_api_v3.types import CreateResult, Meta
 
 from feederloop.simulators.envelope.box import Interval, Limits
 from feederloop.simulators.envelope.controller import EnvelopeController, Options, Published
+from feederloop.simulators.envelope.outage import Outages
 from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import load_network
 from feederloop.simulators.grid.powerflow import PowerFlow
 
+LISTS_IN = (
+    "household_p_kw", "household_p_low_kw", "household_q_kvar", "export_request_kw", "import_request_kw",
+    "import_need_kw",
+)  # fmt: skip
 META: Meta = {
     "api_version": "3.0",
     "type": "time-based",
@@ -21,8 +27,7 @@ META: Meta = {
             "public": True,
             "params": ["sites"],
             "attrs": [
-                "household_p_kw", "household_p_low_kw", "household_q_kvar", "export_request_kw", "import_request_kw",
-                "export_limit_kw", "import_limit_kw",
+                *LISTS_IN, "export_limit_kw", "import_limit_kw",
             ],
         },
         "Controller": {
@@ -64,6 +69,12 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
         source_v_pu: float,
         limits: dict[str, float],
         options: dict[str, Any],
+        default_export_kw: float = 1.5,
+        default_import_kw: float = 1.5,
+        energy_aware: bool = True,
+        outage_share: float = 0.0,
+        outage_intervals: float = 4.0,
+        seed: int = 0,
     ) -> Meta:
         """Load the network as the DSO knows it.
 
@@ -77,10 +88,19 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             source_v_pu: Voltage of the external grid.
             limits: Fields of `Limits`.
             options: Fields of `Options`.
+            default_export_kw: Export limit of a customer whose envelope has expired.
+            default_import_kw: Import limit of such a customer.
+            energy_aware: Whether import limits leave room for the energy that vehicles need before they leave.
+            outage_share: Share of time that a customer is out of reach.
+            outage_intervals: How many intervals that lasts on average.
+            seed: The scenario's seed.
         """
         self._interval_s, self._horizon = interval_s, horizon
         self._network = load_network(network, feeders=feeders, source_v_pu=source_v_pu)
         self._network_limits, self._options = Limits(**limits), Options(**options)
+        self._default_kw = np.array([default_export_kw, default_import_kw])
+        self._energy_aware = energy_aware
+        self._outage = {"seed": seed, "share": outage_share, "mean_intervals": outage_intervals}
         return self.meta
 
     def create(self, num: int, model: str, *, sites: list[dict[str, Any]] | None = None) -> list[CreateResult]:  # type: ignore[override]
@@ -93,6 +113,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
         self._import_cap_kw = points["import_cap_kw"].to_numpy(dtype=float)
         power_flow = PowerFlow(Feeder.from_network(self._network, points[["name", "bus", "phase"]]))
         self._controller = EnvelopeController(power_flow, self._network_limits, self._options)
+        self._outages = Outages(self._names, **self._outage)
         return [{"eid": name, "type": model} for name in self._names]
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
@@ -100,13 +121,14 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
         now = time // self._interval_s
         columns = {
             attr: np.array([next(iter(inputs[name][attr].values())) for name in self._names], dtype=float)
-            for attr in META["models"]["ConnectionPoint"]["attrs"][:5]
+            for attr in LISTS_IN
         }
+        self._offline = self._outages.advance()
         # Before the first step nobody had asked for a range, so the second one renews the outlook for the first time.
         renew = now % _RENEWAL_INTERVALS == 1
         for k in range(now, now + self._horizon):
             if k not in self._limits or k == now + 1 or (renew and k > now):
-                self._limits[k] = self._controller.publish(self._interval(columns, k - now), binding=k <= now + 1)
+                self._limits[k] = self._published(self._interval(columns, k - now), now, k)
         self._limits = {k: published for k, published in self._limits.items() if k >= now}
         self._now = now
         return time + self._interval_s
@@ -125,6 +147,21 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             for eid, attrs in outputs.items()
         }
 
+    def _published(self, interval: Interval, now: int, k: int) -> Published:
+        """Return what holds in interval k: for who is out of reach, the default that its device falls back to."""
+        offline = self._offline
+        if not offline.any() or k <= now:
+            return self._controller.publish(interval, binding=k <= now + 1)
+        last = self._limits[now]
+        export = np.maximum(last.export_limit_kw, self._default_kw[0])
+        load = np.maximum(last.import_limit_kw, self._default_kw[1])
+        published = self._controller.publish(interval.with_offline(offline, -load, export), binding=k <= now + 1)
+        return replace(
+            published,
+            export_limit_kw=np.where(offline, self._default_kw[0], published.export_limit_kw),
+            import_limit_kw=np.where(offline, self._default_kw[1], published.import_limit_kw),
+        )
+
     def _interval(self, columns: dict[str, Floats], ahead: int) -> Interval:
         p_kw, low_kw = columns["household_p_kw"][:, ahead], columns["household_p_low_kw"][:, ahead]
         q_kvar = columns["household_q_kvar"][:, ahead]
@@ -140,7 +177,8 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             active=np.ones(len(p_kw), dtype=bool),
             export_cap_kw=np.maximum(export_kw, 0.0),
             import_cap_kw=np.maximum(import_kw, 0.0),
-            import_floor_kw=np.maximum(-low_kw, 0.0),
+            import_floor_kw=np.maximum(-low_kw, 0.0)
+            + (columns["import_need_kw"][:, ahead] if self._energy_aware else 0.0),
             uncertainty_kw=np.zeros_like(p_kw),
         )
 

@@ -13,10 +13,10 @@ CONTRACT = {
     "household_p_kw_now", "household_p_kw", "household_p_low_kw", "household_q_kvar", "pv_available_kw",
     "export_limit_kw", "import_limit_kw", "soc_kwh", "plugged", "departure_s", "required_kwh", "pv_available_kw_now",
     "traded_kwh", "traded_price_per_kwh", "ev_set_kw", "pv_limit_kw", "curve_price_per_kwh", "curve_kwh",
-    "position_kwh", "export_request_kw", "import_request_kw",
+    "position_kwh", "export_request_kw", "import_request_kw", "import_need_kw",
 }  # fmt: skip
 OUT = ["ev_set_kw", "pv_limit_kw", "curve_price_per_kwh", "curve_kwh", "position_kwh", "export_request_kw"]
-OUT += ["import_request_kw"]
+OUT += ["import_request_kw", "import_need_kw"]
 BARE = {"name": "bare", "import_cap_kw": 14.0, "export_cap_kw": 10.0}
 FULL = BARE | {
     "name": "full", "pv_kwp": 5.0, "inverter_kva": 5.0, "ev_capacity_kwh": 40.0, "ev_charge_kw": 7.0,
@@ -98,8 +98,16 @@ def test_it_acts_in_every_step_and_plans_in_every_interval() -> None:
 
 def test_before_the_run_the_requests_are_what_ratings_and_fuse_allow() -> None:
     states = simulator().initial_states()
-    assert states["bare"] == {"export_request_kw": [0.0] * HORIZON, "import_request_kw": [14.0] * HORIZON}
-    assert states["full"] == {"export_request_kw": [10.0] * HORIZON, "import_request_kw": [14.0] * HORIZON}
+    assert states["bare"] == {
+        "export_request_kw": [0.0] * HORIZON,
+        "import_request_kw": [14.0] * HORIZON,
+        "import_need_kw": [0.0] * HORIZON,
+    }
+    assert states["full"] == {
+        "export_request_kw": [10.0] * HORIZON,
+        "import_request_kw": [14.0] * HORIZON,
+        "import_need_kw": [0.0] * HORIZON,
+    }
 
 
 def test_what_it_gives_out_is_a_copy() -> None:
