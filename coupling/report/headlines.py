@@ -71,8 +71,8 @@ def _loading(facts: Facts, kind: str, limit: float) -> Card | None:
         return None
     hours = facts.figure(f"congestion.{kind}_overload_hours") or 0.0
     verdict = "violated" if worst > limit else "near" if worst > 0.9 * limit else "kept"
-    note = f"limit {limit:g} %" + (f", {hours:.1f} h overloaded" if hours else "")
-    return Card("Harms", f"Most loaded {kind}", f"{worst:.1f} %", note, "loading", verdict)
+    note = f"at most, limit {limit:g} %" + (f", {hours:.1f} h overloaded" if hours else "")
+    return Card("Harms", f"{kind.capitalize()} loading", f"{worst:.1f} %", note, "loading", verdict)
 
 
 def _unbalance(facts: Facts) -> Card | None:
@@ -103,7 +103,7 @@ def _people(facts: Facts) -> list[Card | None]:
     unserved = facts.figure("ev.energy_not_served_share")
     curtailed, lost_kwh = facts.figure("pv.curtailed_share"), facts.figure("pv.curtailed_kwh")
     return [
-        Card("People", "Cost of all prosumers", f"{total:,.2f}", f"{mean:.2f} each on average", "bills")
+        Card("People", "Total cost", f"{total:,.2f}", f"{mean:.2f} each on average", "bills")
         if total is not None and mean is not None
         else None,
         Card(

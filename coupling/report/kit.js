@@ -123,7 +123,8 @@
     type: "scroll", pageIconColor: kit.soft, pageTextStyle: { color: kit.soft }, ...extra,
   });
   /* Wheel zooms only with Ctrl held, so that the page can be scrolled. */
-  kit.zoom = (axes = [0]) => [{ type: "inside", xAxisIndex: axes, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" }];
+  kit.zoom = (axes = [0]) => [{ type: "inside", xAxisIndex: axes, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, preventDefaultMouseMove: false,
+    filterMode: "none" }];
   kit.grid = (extra = {}) => ({ left: 48, right: 16, top: 34, bottom: 26, ...extra });
 
   /* A usual chart: one grid, time below, values at the left. */
