@@ -258,7 +258,8 @@ def test_a_run_that_left_next_to_nothing_has_a_page(folder, left):
     assert "no luck" in page.text
     assert page.sections[0] == "top"
     assert page.sections[-1] == "about"
-    assert_draws(folder)
+    if page.charts:
+        assert_draws(folder)
 
 
 def test_tables_without_a_row_are_no_results(folder):
