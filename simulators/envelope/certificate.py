@@ -26,6 +26,9 @@ MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the s
 FACETS = 32
 # Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
 _ALWAYS_EXACT = 4
+_VOLT_VAR_ROUNDS = 3
+_CLOSING_ROUNDS = 40
+_ANY_VOLTAGE = 1e4
 _A = np.exp(2j * np.pi / 3)
 
 
@@ -96,6 +99,7 @@ class Certifier:
         self._z, self._w = feeder.bus_z[self._nodes], feeder.bus_w[self._nodes]
         self._abs_z = np.abs(self._z)
         self._span_abs_z = np.abs(self._z[self._spans[:, 0]] - self._z[self._spans[:, 1]])
+        self._own_rows = np.searchsorted(self._nodes, feeder.injector_row)
         branches = feeder.branches
         is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
         percent = np.where(is_trafo, limits.transformer_loading_percent, limits.line_loading_percent)
@@ -104,12 +108,64 @@ class Certifier:
         self._gain, self._i0 = branches.gain[self.conductors], branches.i0[self.conductors]
         self._abs_gain = np.abs(self._gain)
 
-    def certify(self, box: Box) -> Certificate:
-        """Bound voltages, currents and, if limited, unbalance over every use in the box."""
+    def certify(self, box: Box, volt_var_kva: Floats | None = None) -> Certificate:
+        """Bound voltages, currents and, if limited, unbalance over every use in the box.
+
+        Args:
+            box: The uses.
+            volt_var_kva: [points] Rated power of inverters that supply reactive power by their own voltage.
+        """
+        if volt_var_kva is not None and volt_var_kva.any():
+            return self._certify_with_volt_var(box, volt_var_kva)
+        return self._certify(box)[0]
+
+    def _certify(self, box: Box) -> tuple[Certificate, Floats, Floats]:
+        """Return the certificate, and [points] between which voltages each point stays (all positive ones unproven)."""
         enclosure = enclose(self.power_flow, box)
+        count = len(box.p_low_kw)
         if enclosure is None:
-            return Certificate(False, "no bound of the power flow's solutions was found: the box is too wide")
-        return _Proof(self, box, enclosure).certificate()
+            reason = "no bound of the power flow's solutions was found: the box is too wide"
+            return Certificate(False, reason), np.zeros(count), np.full(count, np.inf)
+        proof = _Proof(self, box, enclosure)
+        certificate = proof.certificate()
+        low, high = np.full(count, np.inf), np.zeros(count)
+        np.minimum.at(low, self.power_flow.feeder.injector_point, proof.low[self._own_rows])
+        np.maximum.at(high, self.power_flow.feeder.injector_point, proof.high[self._own_rows])
+        return certificate, low, high
+
+    def _certify_with_volt_var(self, box: Box, rated_kva: Floats) -> Certificate:
+        """Prove the box with what volt-var can supply at the voltages that are proven, closing in on them.
+
+        The first range of voltages is one in which the enclosure closes: for voltages in its discs volt-var supplies
+        only what the range allows, so that discs are mapped into themselves and hold a solution. Its proven voltages
+        are the next, narrower range, which holds the same solution.
+        """
+        low, high = self._voltages_that_close(box, rated_kva)
+        for _ in range(_VOLT_VAR_ROUNDS):
+            certificate, low, high = self._certify(box.with_volt_var(rated_kva, low, high))
+            if not np.isfinite(high).all():
+                break
+        return certificate
+
+    def _voltages_that_close(self, box: Box, rated_kva: Floats) -> tuple[Floats, Floats]:
+        """[points] Least range of voltages whose volt-var keeps the discs within it; all voltages if none is found."""
+        count, point = len(box.p_low_kw), self.power_flow.feeder.injector_point
+        low, high = np.full(count, np.inf), np.zeros(count)
+        volt = np.abs(self.power_flow.feeder.w)
+        np.minimum.at(low, point, volt)
+        np.maximum.at(high, point, volt)
+        for _ in range(_CLOSING_ROUNDS):
+            enclosure = enclose(self.power_flow, box.with_volt_var(rated_kva, low, high))
+            if enclosure is None:
+                break
+            volt = np.abs(enclosure.v)
+            lowest, highest = low.copy(), high.copy()
+            np.minimum.at(lowest, point, volt - enclosure.radius)
+            np.maximum.at(highest, point, volt + enclosure.radius)
+            if (lowest == low).all() and (highest == high).all():
+                return low, high
+            low, high = lowest - 0.02, highest + 0.02
+        return np.zeros(count), np.full(count, _ANY_VOLTAGE)
 
     def node_name(self, row: int) -> tuple[int, str]:
         """Bus and phase of a watched node."""
@@ -122,11 +178,13 @@ class _Proof:
 
     def __init__(self, certifier: Certifier, box: Box, enclosure: Enclosure) -> None:
         self._of, self._box, self._enclosure = certifier, box, enclosure
+        self.high: Floats
+        self.low: Floats
         self._rows, self._corners, self._looseness = 0, 0, 0.0
 
     def certificate(self) -> Certificate:
         of, limits = self._of, self._of.limits
-        high, low = self._voltages()
+        self.high, self.low = high, low = self._voltages()
         loading = self._loading()
         top, bottom, worst = int(high.argmax()), int(low.argmin()), int(loading.argmax())
         branches, row = of.power_flow.feeder.branches, of.conductors[worst]

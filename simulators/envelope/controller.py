@@ -112,14 +112,17 @@ class EnvelopeController:
             interval: What is known of the connection points.
             binding: Whether these limits will hold; of an outlook, nothing is proven yet.
         """
+        stated = interval
+        interval = stated.with_volt_var(self._inner.v_min_v, self._inner.v_max_v)
         watched = self._fixed.joined(branch_rows(self.certifier, interval))
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, watched, interval, self._signed)
-            return _published(limits, cut=False)
+            return replace(_published(limits, cut=False), blame=self._blame_if_shut(watched, interval, limits))
         packing = self._corrected(watched, interval)
         if not (binding and self.options.safety == "certified"):
-            return _published(*self._allocated(packing))
-        return self._proven(watched, packing, interval)
+            limits, cut = self._allocated(packing)
+            return replace(_published(limits, cut), blame=self._blame_if_shut(watched, interval, limits))
+        return self._proven(watched, packing, stated)
 
     def _corrected(self, watched: Watched, interval: Interval) -> Packing:
         """Return the packing problem whose rows are right at the worst corners of its own solution."""
@@ -153,7 +156,7 @@ class EnvelopeController:
             tighter = np.where(watched.is_voltage, tight_v, tight_share * watched.limit)
             limits, cut = self._allocated(replace(packing, b=packing.b - tighter))
             limits = limits * shrink
-            certificate = self.certifier.certify(self._box(interval, limits))
+            certificate = self.certifier.certify(self._box(interval, limits), interval.volt_var_kva)
             if certificate.certified or attempt == _TIGHTENINGS:
                 break
             over_v, over_share = self._excess(certificate)
@@ -164,7 +167,7 @@ class EnvelopeController:
             tight_share += 1.02 * over_share + (1e-5 if over_share else 0.0)
         # What the proof needed this time it will need again, or nearly; half of it is tried first.
         self._learned_v, self._learned_share = 0.5 * tight_v, 0.5 * tight_share
-        blame = "" if certificate.certified else self._passive_blame(interval)
+        blame = "" if certificate.certified else self._passive_blame(watched, interval)
         cost_kw = float(unproven.sum() - limits.sum())
         return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame)
 
@@ -177,11 +180,18 @@ class EnvelopeController:
             over_share = max(over_share, certificate.vuf_max_percent / limits.vuf_percent - 1.0)
         return over_v, over_share
 
-    def _passive_blame(self, interval: Interval) -> str:
+    def _blame_if_shut(self, watched: Watched, interval: Interval, limits: Floats) -> str:
+        return "" if limits.any() else self._passive_blame(watched, interval)
+
+    def _passive_blame(self, watched: Watched, interval: Interval) -> str:
         """Which limit breaks even if nobody with an envelope uses the network at all; empty if none does."""
-        nothing = np.zeros(len(interval.p_kw))
-        certificate = self.certifier.certify(Box.of(interval, nothing, nothing))
-        return "" if certificate.certified else certificate.reason
+        box = self._box(interval, np.zeros(2 * len(interval.p_kw)))
+        model = LinearModel.at(watched, self.power_flow, *box.centre)
+        if model is None:
+            return "the passive customers' forecast has no power-flow solution"
+        if (at_worst_corners(watched, model, self.power_flow, box) <= watched.limit + 1e-6).all():
+            return ""
+        return self.certifier.certify(box, interval.volt_var_kva).reason
 
     def _box(self, interval: Interval, limits: Floats) -> Box:
         export, load = np.split(limits, 2)

@@ -74,6 +74,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
         energy_aware: bool = True,
         outage_share: float = 0.0,
         outage_intervals: float = 4.0,
+        volt_var: bool = False,
         seed: int = 0,
     ) -> Meta:
         """Load the network as the DSO knows it.
@@ -93,14 +94,15 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             energy_aware: Whether import limits leave room for the energy that vehicles need before they leave.
             outage_share: Share of time that a customer is out of reach.
             outage_intervals: How many intervals that lasts on average.
+            volt_var: Whether the sites' inverters supply reactive power by their own voltage.
             seed: The scenario's seed.
         """
         self._interval_s, self._horizon = interval_s, horizon
         self._network = load_network(network, feeders=feeders, source_v_pu=source_v_pu)
         self._network_limits, self._options = Limits(**limits), Options(**options)
         self._default_kw = np.array([default_export_kw, default_import_kw])
-        self._energy_aware = energy_aware
-        self._outage = {"seed": seed, "share": outage_share, "mean_intervals": outage_intervals}
+        self._energy_aware, self._volt_var = energy_aware, volt_var
+        self._outage: dict[str, Any] = {"seed": seed, "share": outage_share, "mean_intervals": outage_intervals}
         return self.meta
 
     def create(self, num: int, model: str, *, sites: list[dict[str, Any]] | None = None) -> list[CreateResult]:  # type: ignore[override]
@@ -109,6 +111,8 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             return [{"eid": "controller", "type": model}]
         points = pd.DataFrame(sites)[["name", "bus", "phase", "export_cap_kw", "import_cap_kw"]]
         self._names = [str(name) for name in points["name"]]
+        rated = [float(site.get("inverter_kva", 0.0)) if site.get("pv_kwp", 0.0) > 0 else 0.0 for site in sites or []]
+        self._volt_var_kva = np.array(rated) * self._volt_var
         self._export_cap_kw = points["export_cap_kw"].to_numpy(dtype=float)
         self._import_cap_kw = points["import_cap_kw"].to_numpy(dtype=float)
         power_flow = PowerFlow(Feeder.from_network(self._network, points[["name", "bus", "phase"]]))
@@ -180,6 +184,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             import_floor_kw=np.maximum(-low_kw, 0.0)
             + (columns["import_need_kw"][:, ahead] if self._energy_aware else 0.0),
             uncertainty_kw=np.zeros_like(p_kw),
+            volt_var_kva=self._volt_var_kva,
         )
 
     def _binding(self, published: Published) -> dict[str, Any]:

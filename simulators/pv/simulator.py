@@ -7,7 +7,7 @@ import mosaik_api_v3
 import numpy as np
 
 from feederloop.simulators.pv.available import available_power
-from feederloop.simulators.pv.inverters import Inverters
+from feederloop.simulators.pv.inverters import Floats, Inverters
 
 META: dict[str, Any] = {
     "type": "time-based",
@@ -16,7 +16,7 @@ META: dict[str, Any] = {
         "Inverter": {
             "public": True,
             "params": ["sites"],
-            "attrs": ["p_limit_kw", "p_kw", "q_kvar", "available_kw"],
+            "attrs": ["p_limit_kw", "v_v", "p_kw", "q_kvar", "available_kw"],
         }
     },
 }
@@ -29,6 +29,7 @@ class PvSimulator(mosaik_api_v3.Simulator):
         super().__init__(META)
         self._options: dict[str, Any] = {}
         self._step_s = 0
+        self._volt_var = False
         self._rows: dict[str, int] = {}
         self._inverters: Inverters
         self._state: dict[str, list[float]] = {}
@@ -44,9 +45,13 @@ class PvSimulator(mosaik_api_v3.Simulator):
         seed: int,
         place: Mapping[str, Any],
         weather: Mapping[str, Any],
+        volt_var: bool = False,
     ) -> Any:
-        """Take the run's time, place and weather; arguments as of `available_power`."""
-        self._step_s = step_s
+        """Take the run's time, place and weather; arguments as of `available_power`.
+
+        With `volt_var`, inverters answer to the voltage `v_v` that they are told.
+        """
+        self._step_s, self._volt_var = step_s, volt_var
         self._options = {
             "start": start, "duration_s": duration_s, "step_s": step_s, "seed": seed, "place": place,
             "weather": weather,
@@ -59,7 +64,8 @@ class PvSimulator(mosaik_api_v3.Simulator):
         """Create all plants; `sites` are `num` site dictionaries."""
         if num != len(sites) or self._rows:
             raise ValueError(f"all {model} entities are created at once: num is {num}, sites are {len(sites)}")
-        self._inverters = Inverters(available_power(sites, **self._options))
+        rated = np.array([float(site["inverter_kva"]) if self._volt_var else 0.0 for site in sites])
+        self._inverters = Inverters(available_power(sites, **self._options), rated)
         self._rows = {site["name"]: row for row, site in enumerate(sites)}
         self._move(0, np.full(len(sites), np.nan))
         return [{"eid": site["name"], "type": model} for site in sites]
@@ -78,17 +84,21 @@ class PvSimulator(mosaik_api_v3.Simulator):
             limits = [value for value in values.get("p_limit_kw", {}).values() if value is not None]
             if limits:
                 limit[self._rows[eid]] = min(limits)
-        self._move(min(time // self._step_s, self._inverters.available_kw.shape[1] - 1), limit)
+        volts = np.full(len(self._rows), np.nan)
+        for eid, values in inputs.items():
+            for value in values.get("v_v", {}).values():
+                volts[self._rows[eid]] = np.nan if value is None else value
+        self._move(min(time // self._step_s, self._inverters.available_kw.shape[1] - 1), limit, volts)
         return time + self._step_s
 
     def get_data(self, outputs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
         """Return power and available power of each plant over the current step."""
         return {eid: {name: self._state[name][self._rows[eid]] for name in names} for eid, names in outputs.items()}
 
-    def _move(self, step: int, limit: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    def _move(self, step: int, limit: Floats, volts: Floats | None = None) -> None:
         self._state = {
-            "p_kw": self._inverters.power(step, limit).tolist(),
-            "q_kvar": [0.0] * len(limit),
+            "p_kw": self._inverters.power(step, limit, volts).tolist(),
+            "q_kvar": self._inverters.q_kvar.tolist(),
             "available_kw": self._inverters.available_kw[:, step].tolist(),
         }
 
