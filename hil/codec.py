@@ -140,10 +140,11 @@ class Codec:
             return (None, f"unknown code {number!r}") if label is None else (label, "")
         if isinstance(number, str):
             return (number, "") if number else (None, "empty")
-        if isinstance(number, bool) or (point.factor == 1.0 and point.scale_role is None and isinstance(number, int)):
+        if isinstance(number, bool) or (point.factor == 1.0 and point.scale_role is None):
             return self._within(point, number)
+        scaled = number * point.factor * 10.0**exponent
         # Nine places: a register of 2305 tenths is 230.5 V, not 230.50000000000003 V.
-        return self._within(point, round(number * point.factor * 10.0**exponent, 9))
+        return self._within(point, round(scaled, 9) if isinstance(number, int) else scaled)
 
     def _within(self, point: Point, value: int | float | bool) -> tuple[Value | None, str]:
         low, high = point.min, point.max
@@ -168,7 +169,9 @@ class Codec:
             raise self._refusal(point, value, f"{_range(low, high)} {point.base_unit or ''}".strip())
         if point.charge_min is not None and not (amount == 0 or amount >= point.charge_min):
             raise self._refusal(point, value, f"0 or at least {point.charge_min:g} {point.base_unit or ''}".strip())
-        raw = amount / (point.factor * 10.0**exponent)
+        divisor = point.factor * 10.0**exponent
+        # Large counters are whole numbers that no division by 1.0 should round.
+        raw = amount if divisor == 1.0 else amount / divisor
         return raw if point.type.startswith("float") else round(raw)
 
     def _text_words(self, point: Point, text: str) -> tuple[int, ...]:

@@ -300,7 +300,10 @@ def resolve(profile: Profile, places: Iterable[ModelPlace]) -> Profile:
         place = found[model_id]
         layout = {point.name: point for point in model_layout(model_id).points if point.offset < place.length + 2}
         for name, role in ROLES.get(model_id, {}).items():
-            if name in layout and role not in points:
+            item = layout.get(name)
+            # A device may cut a model short; a point without its scale factor says nothing.
+            whole = item is not None and (not isinstance(item.scale_factor, str) or item.scale_factor in layout)
+            if whole and role not in points:
                 for point in _points(model_id, place.address, role, layout[name], layout):
                     points.setdefault(point.role, point)
     return profile.with_points(points.values())

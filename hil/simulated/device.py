@@ -14,7 +14,7 @@ from feederloop.hil.reading import Value
 from feederloop.hil.simulated.charger import BidirectionalPhysics, ChargerPhysics
 from feederloop.hil.simulated.faults import Fault, Faults
 from feederloop.hil.simulated.inverter import InverterPhysics, MeterPhysics, StoragePhysics
-from feederloop.hil.simulated.physics import Physics, Ratings
+from feederloop.hil.simulated.physics import Output, Physics, Ratings
 from feederloop.hil.simulated.registers import Cell, RegisterImage
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, BUSY = 1, 2, 3, 6
@@ -66,6 +66,9 @@ class SimulatedDevice:
         self._last_write = -float("inf")
         self._away_until = -float("inf")
         self._fallen = False
+        self._shown: dict[str, Output] = {}
+        self._shown_roles = [role for role in self.physics.outputs() if self.profile.has(role)]
+        self._shows_validity = self.profile.has("setpoint_valid_remaining")
         self._begin()
 
     def set(self, attribute: str, value: object) -> None:
@@ -111,11 +114,11 @@ class SimulatedDevice:
             if self.profile.heartbeat.kind == "any_poll":
                 self._hear()
             facts = self.profile.transport
-            if count > facts.max_block:
-                return ILLEGAL_VALUE
             cells = self.image.cells_of(table, address, count)
             if facts.one_value_per_read and (cells is None or len(cells) != 1):
                 return ILLEGAL_ADDRESS
+            if count > facts.max_block:
+                return ILLEGAL_VALUE
             if cells is not None and any(cell.point is not None and not cell.point.readable for cell in cells):
                 return ILLEGAL_ADDRESS
             words = self.image.words(table, address, count)
@@ -207,10 +210,13 @@ class SimulatedDevice:
 
     def _show(self) -> None:
         outputs = self.physics.outputs()
-        for point in self.profile.points:
-            if point.role in outputs:
-                self.image.put(point.role, outputs[point.role])
-        if self.profile.has("setpoint_valid_remaining"):
+        for role in self._shown_roles:
+            value = outputs[role]
+            # Most values stand still between two requests, and encoding is what a request costs.
+            if self._shown.get(role, self) != value:
+                self._shown[role] = value
+                self.image.put(role, value)
+        if self._shows_validity:
             left = self._heard + (self._timeout_s() or 0.0) - self._now
             self.image.put("setpoint_valid_remaining", max(0.0, left))
 
@@ -267,6 +273,7 @@ class SimulatedDevice:
                 self.image.put(point.role, 100.0)
         self._fallen = False
         self._heard = self._now
+        self._shown.clear()
         self._show()
 
     def _distorted(self, table: Table, address: int, words: tuple[int, ...]) -> tuple[int, ...]:

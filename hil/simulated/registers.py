@@ -66,6 +66,7 @@ class RegisterImage:
             self._lay_models(base)
         self.profile = profile
         self._codec = Codec(profile)
+        self._points = {point.role: point for point in profile.points}
         for point in profile.points:
             self._add(Cell(point.table, point.address, point.count, point.writable, point))
         self.restore()
@@ -75,8 +76,7 @@ class RegisterImage:
         kept = set(keep)
         for point in self.profile.points:
             if point.role not in kept and not point.role.endswith("_SF"):
-                empty: Output = "" if point.type in ("string", "char16") else 0
-                self.put(point.role, empty if point.default is None else point.default)
+                self.put(point.role, _as_delivered(point))
 
     def spans(self, table: Table) -> list[tuple[int, int]]:
         """Return the (first, count) of each run of addresses that exist in a table."""
@@ -112,13 +112,13 @@ class RegisterImage:
 
     def value(self, role: str) -> Value | None:
         """Return what a role's registers mean, or None where they mean nothing."""
-        point = self.profile.point(role)
+        point = self._points[role]
         words = self.words(point.table, point.address, point.count)
         return None if words is None else self._codec.decode(point, words, exponent=self._exponent(point)).value
 
     def put(self, role: str, value: Output) -> None:
         """Show a value in a role's registers as the device would: clipped to what they hold; None as "missing"."""
-        point = self.profile.point(role)
+        point = self._points[role]
         self.store(point.table, point.address, self._encoded(point, value))
 
     def _encoded(self, point: Point, value: Output) -> tuple[int, ...]:
@@ -193,3 +193,13 @@ class RegisterImage:
             unsigned = item.missing or 0
         words = tuple(unsigned >> 16 * place & 0xFFFF for place in reversed(range(item.words)))
         self.store("holding", address, words)
+
+
+def _as_delivered(point: Point) -> Output:
+    if point.default is not None:
+        return point.default
+    if point.type in ("string", "char16"):
+        return ""
+    if point.enum and 0 not in point.enum:
+        return list(point.enum.values())[-1]
+    return max(point.min or 0.0, 0.0)
