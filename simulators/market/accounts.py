@@ -1,12 +1,13 @@
 """The market's memory: which trades hold for which interval, and what the meters said meanwhile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.market.settlement import (
+    AuctionMoney,
     FloatArray,
     IntervalPrices,
     Settlement,
@@ -32,6 +33,7 @@ class Readings:
         traded_kwh: Trades for the interval after the current one, export positive; 0 where there is none.
         traded_price_per_kwh: Their price, NaN where there is none.
         position_kwh: The position taken for the current interval, NaN where there is none.
+        auction: What the trades' prices leave over.
     """
 
     meter_kwh: FloatArray
@@ -40,6 +42,7 @@ class Readings:
     traded_kwh: FloatArray
     traded_price_per_kwh: FloatArray
     position_kwh: FloatArray
+    auction: AuctionMoney = field(default_factory=AuctionMoney)
 
 
 class Accounts:
@@ -73,7 +76,7 @@ class Accounts:
         self._interval_register = self._window_register = np.zeros(count)
         self._limits = (np.full(count, np.nan), np.full(count, np.nan))
         self._breach_kwh = np.zeros(count)
-        nothing = (np.zeros(count), np.full(count, np.nan))
+        nothing = (np.zeros(count), np.full(count, np.nan), AuctionMoney())
         self._current, self._next = nothing, nothing
         self._position = np.full(count, np.nan)
 
@@ -97,7 +100,8 @@ class Accounts:
             k = time_s // self._interval_s
             if 0 < k <= len(self._tariff.retail_per_kwh):
                 settled = self._settle(k - 1, readings.meter_kwh), self._position
-            self._current, self._next = self._next, (readings.traded_kwh, readings.traded_price_per_kwh)
+            trades = (readings.traded_kwh, readings.traded_price_per_kwh, readings.auction)
+            self._current, self._next = self._next, trades
             self._position = readings.position_kwh
             self._interval_register = readings.meter_kwh
             self._breach_kwh = np.zeros_like(self._breach_kwh)
@@ -111,7 +115,7 @@ class Accounts:
         self._window_register = register_kwh
 
     def _settle(self, k: int, register_kwh: FloatArray) -> Settlement:
-        traded_kwh, price_per_kwh = self._current
+        traded_kwh, price_per_kwh, auction = self._current
         prices = IntervalPrices(
             retail_per_kwh=float(self._tariff.retail_per_kwh[k]),
             feed_in_per_kwh=float(self._tariff.feed_in_per_kwh[k]),
@@ -119,7 +123,7 @@ class Accounts:
             supply_charge=self._tariff.supply_charge_per_day * self._interval_s / 86400,
         )
         meter_kwh = register_kwh - self._interval_register
-        settlement = settle(meter_kwh, traded_kwh, price_per_kwh, self._breach_kwh, prices, self._rules)
+        settlement = settle(meter_kwh, traded_kwh, price_per_kwh, self._breach_kwh, prices, self._rules, auction)
         check(settlement, interval=datetime.fromtimestamp(self._start_s + k * self._interval_s, UTC).isoformat())
         return settlement
 

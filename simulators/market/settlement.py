@@ -67,13 +67,26 @@ class IntervalPrices:
 
 
 @dataclass(frozen=True)
+class AuctionMoney:
+    """What buyers pay in an interval beyond what sellers get, as the auction states it.
+
+    Args:
+        surplus: What a mechanism keeps between two prices; it goes back to those who traded.
+        fees: What traders pay the DSO for their trades.
+    """
+
+    surplus: float = 0.0
+    fees: float = 0.0
+
+
+@dataclass(frozen=True)
 class Settlement:
     """The books of one interval; arrays are [prosumers].
 
     Attributes:
         meter_kwh: Metered net energy, export positive.
         traded_kwh: Sold (positive) or bought locally.
-        local_money: Paid for local trades.
+        local_money: Paid for local trades, less the prosumer's share of the auction's surplus.
         retail_money: Paid to the retailer: the metered rest at retail or feed-in, and the supply charge.
         network_money: Network charge on what was bought locally.
         imbalance_kwh: Sold but not delivered, or bought but not used.
@@ -82,6 +95,7 @@ class Settlement:
         breach_money: Its price.
         total_money: The sum of the five.
         grid_account: What the grid account took in, from its own energy totals.
+        fee_money: What of the local payments is due to the DSO, as the auction states it.
     """
 
     meter_kwh: FloatArray
@@ -95,6 +109,7 @@ class Settlement:
     breach_money: FloatArray
     total_money: FloatArray
     grid_account: float
+    fee_money: float = 0.0
 
 
 def settle(
@@ -104,6 +119,7 @@ def settle(
     breach_kwh: FloatArray,
     prices: IntervalPrices,
     rules: SettlementRules,
+    auction: AuctionMoney = AuctionMoney(),
 ) -> Settlement:
     """Settle one interval.
 
@@ -119,6 +135,8 @@ def settle(
         breach_kwh: Energy beyond the envelope, see `breach_energy_kwh`, [prosumers].
         prices: The tariff in this interval.
         rules: The prices of deviations.
+        auction: What the prices of the trades leave over: the surplus goes back to the traders in proportion to the
+            energy they traded, fees go to the grid account.
     """
     local = np.where(traded_kwh != 0, traded_price_per_kwh, 0.0)
     residual = meter_kwh - traded_kwh
@@ -129,7 +147,8 @@ def settle(
     under_feed_in = np.maximum(prices.feed_in_per_kwh - local, 0.0) + rules.kappa_per_kwh
     surcharge = short * over_retail + long * under_feed_in
     returned, kept = _returned(surcharge, meter_kwh)
-    local_money = 0.0 - traded_kwh * local  # a plain minus would make a negative zero of no trade
+    # From zero: a plain minus would make a negative zero of no trade.
+    local_money = 0.0 - traded_kwh * local - _share_of_surplus(traded_kwh, auction.surplus)
     retail_money = from_retailer * prices.retail_per_kwh - to_retailer * prices.feed_in_per_kwh + prices.supply_charge
     network_money = np.maximum(-traded_kwh, 0.0) * prices.network_charge_per_kwh
     imbalance_money = surcharge - returned
@@ -151,8 +170,10 @@ def settle(
             + len(meter_kwh) * prices.supply_charge
             + np.maximum(traded_kwh, 0.0).sum() * prices.network_charge_per_kwh
             + breach_kwh.sum() * rules.breach_price_per_kwh
+            + auction.fees
             + kept
         ),
+        fee_money=auction.fees,
     )
 
 
@@ -164,6 +185,12 @@ def _returned(surcharge: FloatArray, meter_kwh: FloatArray) -> tuple[FloatArray,
     return surcharge.sum() * (volume / volume.sum()), 0.0
 
 
+def _share_of_surplus(traded_kwh: FloatArray, surplus: float) -> FloatArray:
+    volume = np.abs(traded_kwh)
+    # Without a trade there is nobody to return it to, and the books rightly do not close.
+    return surplus * volume / volume.sum() if volume.any() else np.zeros_like(volume)
+
+
 def check(settlement: Settlement, *, interval: str) -> None:
     """Make sure that the books of an interval close.
 
@@ -172,15 +199,18 @@ def check(settlement: Settlement, *, interval: str) -> None:
         interval: Which interval it is, for the message.
 
     Raises:
-        SettlementError: Bought is not sold, local payments are not zero-sum, or the prosumers' payments are not what
-            the grid account took in; names the interval and the gap.
+        SettlementError: Bought is not sold, local payments are not zero-sum beside the fees, or the prosumers' payments
+            are not what the grid account took in; names the interval and the gap.
     """
     everything = np.concatenate([settlement.local_money, settlement.retail_money, settlement.network_money])
     energy_limit = GAP_LIMIT + ROUNDING * float(np.abs(settlement.traded_kwh).sum())
     money_limit = GAP_LIMIT + ROUNDING * float(np.abs(everything).sum())
     gaps = {
         "what was sold locally less what was bought, kWh": (settlement.traded_kwh.sum(), energy_limit),
-        "what was paid for local trades less what was received": (settlement.local_money.sum(), money_limit),
+        "what was paid for local trades less what was received": (
+            settlement.local_money.sum() - settlement.fee_money,
+            money_limit,
+        ),
         "what prosumers paid less what the grid account took in": (
             settlement.total_money.sum() - settlement.grid_account,
             money_limit,

@@ -11,7 +11,7 @@ import numpy as np
 
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.market.accounts import Accounts, Readings
-from feederloop.simulators.market.settlement import FloatArray, Settlement, SettlementRules
+from feederloop.simulators.market.settlement import AuctionMoney, FloatArray, Settlement, SettlementRules
 from feederloop.simulators.market.tariffs import expand_tariff
 from feederloop.simulators.timeseries import utc_seconds
 
@@ -40,7 +40,11 @@ META: dict[str, Any] = {
             "params": ["sites"],
             "attrs": list(dict.fromkeys((*INPUTS, *SETTLEMENT_COLUMNS))),
         },
-        "Ledger": {"public": True, "params": [], "attrs": ["interval_kwh", "grid_account"]},
+        "Ledger": {
+            "public": True,
+            "params": [],
+            "attrs": ["surplus_money", "fee_money", "interval_kwh", "grid_account"],
+        },
     },
 }
 
@@ -102,7 +106,9 @@ class MarketSimulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Take in meters, limits, trades and positions; settle when an interval has ended."""
-        readings = Readings(**{attr: self._column(attr, inputs) for attr in INPUTS})
+        told = inputs.get(LEDGER, {})
+        auction = AuctionMoney(*(_total(told.get(attr, {})) for attr in ("surplus_money", "fee_money")))
+        readings = Readings(**{attr: self._column(attr, inputs) for attr in INPUTS}, auction=auction)
         if np.isnan(readings.meter_kwh).any():
             name = self._names[int(np.argmax(np.isnan(readings.meter_kwh)))]
             raise InputError(f"The account of {name!r} got no meter reading at {time} s.", key="meter_kwh")
@@ -135,6 +141,11 @@ class MarketSimulator(mosaik_api_v3.Simulator):
             "interval_kwh": float(settlement.meter_kwh.sum()),
             "grid_account": settlement.grid_account,
         }
+
+
+def _total(sent: dict[str, float | None]) -> float:
+    """Add up what the ledger is told; nothing where nobody tells it anything."""
+    return float(sum(value or 0.0 for value in sent.values()))
 
 
 if __name__ == "__main__":

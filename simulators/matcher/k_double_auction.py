@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.matcher.mechanism import Clearing
+from feederloop.simulators.matcher.clearing import Clearing
 from feederloop.simulators.matcher.orders import NEGLIGIBLE_KWH, FloatArray, OrderBook
 
 

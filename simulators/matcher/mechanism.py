@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, cast, runtime_checkable
@@ -10,7 +9,9 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from feederloop.simulators.errors import InputError
+from feederloop.simulators.matcher.clearing import Clearing
 from feederloop.simulators.matcher.orders import FloatArray, OrderBook
+from feederloop.simulators.matcher.surroundings import Surroundings
 
 GROUP = "feederloop.mechanisms"
 """The entry point group under which an installed package offers mechanisms of its own."""
@@ -18,23 +19,6 @@ GROUP = "feederloop.mechanisms"
 BUILT_IN = {
     "k_double_auction": "feederloop.simulators.matcher.k_double_auction:KDoubleAuction",
 }
-
-
-@dataclass(frozen=True)
-class Clearing:
-    """What came of an order book.
-
-    Args:
-        traded_kwh: What each trader sold (positive) or bought (negative), [traders]; it sums to zero.
-        price_per_kwh: The mean price of each trader's trades, NaN where there is none, [traders].
-        matched_kwh: How much of each order was filled, [orders].
-        price: The one price, or the volume-weighted mean where there are several; NaN without trade.
-    """
-
-    traded_kwh: FloatArray
-    price_per_kwh: FloatArray
-    matched_kwh: FloatArray
-    price: float
 
 
 @runtime_checkable
@@ -49,6 +33,35 @@ class Mechanism(Protocol):
             served_share: Which share of its orders each trader was served in the run so far, 0 to 1, 1 for those who
                 have ordered nothing yet, [traders]; for mechanisms that ration by it.
             rng: The matcher's own random stream, for mechanisms that draw lots.
+        """
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """What a mechanism is beside, that asks who its traders are and where.
+
+    Attributes:
+        needs_network: Whether it asks for the network as well, which takes a while to load.
+    """
+
+    needs_network: bool
+
+    def place(self, surroundings: Surroundings) -> None:
+        """Take note of the traders, once, before the first clearing."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """What a mechanism is beside, that asks what the network will carry anyway."""
+
+    def foresee(self, p_kw: FloatArray, q_kvar: FloatArray) -> None:
+        """Take note of the powers that are forecast for the interval to be cleared next.
+
+        Args:
+            p_kw: Net power of each trader apart from what the orders are about, export positive, [traders].
+            q_kvar: Its reactive power, [traders].
         """
         ...
 

@@ -1,7 +1,7 @@
 """The order book as arrays, and how net-position curves are sliced into limit orders."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,14 @@ class OrderBook:
         side: `ASK` (+1, sells) or `BID` (-1, buys), [orders].
         price_per_kwh: The limit, [orders].
         kwh: The amount, at least zero, [orders].
+        floor_per_kwh: Below this price nobody gains by selling locally: what the retailer pays. By default the lowest
+            limit in the book.
+        ceiling_per_kwh: Above this price nobody gains by buying locally: what the retailer takes, less what local trade
+            is charged for the network. By default the highest limit in the book.
 
     Raises:
-        InputError: A price or amount is not finite, an amount is negative, or a trader or side is unknown.
+        InputError: A price or amount is not finite, an amount is negative, a trader or side is unknown, or the floor is
+            above the ceiling.
     """
 
     traders: tuple[str, ...]
@@ -43,6 +48,8 @@ class OrderBook:
     side: IntArray
     price_per_kwh: FloatArray
     kwh: FloatArray
+    floor_per_kwh: float = float("nan")
+    ceiling_per_kwh: float = float("nan")
     is_ask: NDArray[np.bool_] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +68,17 @@ class OrderBook:
         self._require(np.isfinite(self.price_per_kwh), "price_per_kwh", self.price_per_kwh, "a finite price")
         self._require(np.isfinite(self.kwh) & (self.kwh >= 0), "kwh", self.kwh, "a finite amount of at least 0 kWh")
         object.__setattr__(self, "is_ask", self.side == ASK)
+        if len(self) and np.isnan(self.floor_per_kwh):
+            object.__setattr__(self, "floor_per_kwh", float(self.price_per_kwh.min()))
+        if len(self) and np.isnan(self.ceiling_per_kwh):
+            object.__setattr__(self, "ceiling_per_kwh", float(self.price_per_kwh.max()))
+        if self.floor_per_kwh > self.ceiling_per_kwh:
+            raise InputError(
+                "The retailer pays more than it takes: nobody would trade locally",
+                key="floor_per_kwh",
+                value=self.floor_per_kwh,
+                allowed=f"at most the ceiling, {self.ceiling_per_kwh:g}",
+            )
 
     def _require(self, good: NDArray[np.bool_], key: str, values: NDArray[np.generic], allowed: str) -> None:
         if not good.all():
@@ -90,13 +108,21 @@ class OrderBook:
         # bincount answers in integers when it is given no orders at all.
         return np.bincount(self.trader, weights=kwh, minlength=len(self.traders)).astype(np.float64)
 
+    def subset(self, kept: IntArray | NDArray[np.bool_]) -> "OrderBook":
+        """Return a book of some of the orders."""
+        columns = {name: getattr(self, name)[kept] for name in ("trader", "side", "price_per_kwh", "kwh")}
+        return replace(self, **columns)
 
-def book_from_orders(traders: Sequence[str], orders: Sequence[tuple[str, str, float, float]]) -> OrderBook:
+
+def book_from_orders(
+    traders: Sequence[str], orders: Sequence[tuple[str, str, float, float]], **corridor: float
+) -> OrderBook:
     """Make a book of orders that are written out by name.
 
     Args:
         traders: All traders' names.
         orders: (trader, ``"ask"`` or ``"bid"``, price per kWh, kWh) each.
+        **corridor: `floor_per_kwh` and `ceiling_per_kwh` of the book.
 
     Raises:
         InputError: A trader or side is unknown, or an amount or price is not valid.
@@ -114,6 +140,7 @@ def book_from_orders(traders: Sequence[str], orders: Sequence[tuple[str, str, fl
         side=np.array([sides[side] for _, side, *_ in orders], dtype=np.int64),
         price_per_kwh=np.array([price for *_, price, _ in orders], dtype=np.float64),
         kwh=np.array([kwh for *_, kwh in orders], dtype=np.float64),
+        **corridor,
     )
 
 
@@ -142,6 +169,7 @@ def book_from_curves(
     ask = np.diff(np.hstack([nothing, sold]), axis=1)
     kwh = np.hstack([bid, ask])
     kept = kwh > NEGLIGIBLE_KWH
+    offering = np.array([len(row) > 0 for row in curve_price_per_kwh], dtype=bool)
     side = np.broadcast_to(np.repeat([BID, ASK], price.shape[1]), kwh.shape)
     return OrderBook(
         traders=tuple(traders),
@@ -149,6 +177,9 @@ def book_from_curves(
         side=side[kept].astype(np.int64),
         price_per_kwh=np.hstack([price, price])[kept],
         kwh=kwh[kept],
+        # The curves' owners span the prices at which local trade can pay.
+        floor_per_kwh=float(price[offering].min()) if offering.any() else float("nan"),
+        ceiling_per_kwh=float(price[offering].max()) if offering.any() else float("nan"),
     )
 
 

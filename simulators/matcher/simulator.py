@@ -6,9 +6,27 @@ import mosaik_api_v3
 import numpy as np
 
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.matcher.mechanism import Clearing, make_mechanism
+from feederloop.simulators.matcher.clearing import Clearing, Negotiation
+from feederloop.simulators.matcher.mechanism import Foreseeing, Placed, make_mechanism
 from feederloop.simulators.matcher.orders import SIDE_NAMES, FloatArray, OrderBook, book_from_curves
+from feederloop.simulators.matcher.surroundings import surroundings
 from feederloop.simulators.randomness import stream
+
+TRADER_OUTPUTS = ("traded_kwh", "traded_price_per_kwh", "blocked_kwh", "attempts", "blocks")
+AUCTION_OUTPUTS = (
+    "price_per_kwh",
+    "volume_kwh",
+    "offered_kwh",
+    "wanted_kwh",
+    "surplus_money",
+    "fee_money",
+    "rounds",
+    "messages",
+    "residual_kwh",
+    "residual_per_kwh",
+    "fell_back",
+    "orders",
+)
 
 META: dict[str, Any] = {
     "type": "time-based",
@@ -16,13 +34,9 @@ META: dict[str, Any] = {
         "Trader": {
             "public": True,
             "params": ["sites"],
-            "attrs": ["curve_price_per_kwh", "curve_kwh", "traded_kwh", "traded_price_per_kwh"],
+            "attrs": ["curve_price_per_kwh", "curve_kwh", "household_p_kw", "household_q_kvar", *TRADER_OUTPUTS],
         },
-        "Auction": {
-            "public": True,
-            "params": [],
-            "attrs": ["price_per_kwh", "volume_kwh", "offered_kwh", "wanted_kwh", "orders"],
-        },
+        "Auction": {"public": True, "params": [], "attrs": list(AUCTION_OUTPUTS)},
     },
 }
 
@@ -31,7 +45,11 @@ AUCTION = "Auction"
 
 
 class MatcherSimulator(mosaik_api_v3.Simulator):
-    """Pairs what the traders offer for the coming interval; knows nothing of the network."""
+    """Pairs what the traders offer for the coming interval.
+
+    It looks at the network only for a mechanism that asks for it: one in which the DSO is asked about every trade, or
+    one in which distance counts. Only the former is told the households' forecasts.
+    """
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -46,6 +64,10 @@ class MatcherSimulator(mosaik_api_v3.Simulator):
         mechanism: str = "k_double_auction",
         options: dict[str, Any] | None = None,
         seed: int = 0,
+        network: str | None = None,
+        feeders: int = 1,
+        source_v_pu: float | None = None,
+        limits: dict[str, Any] | None = None,
     ) -> Any:
         """Set the matcher up.
 
@@ -56,9 +78,19 @@ class MatcherSimulator(mosaik_api_v3.Simulator):
             mechanism: Name of the matching mechanism.
             options: The mechanism's own options.
             seed: The scenario's seed.
+            network: Shipped network's name or path of a pandapower JSON file; loaded if the mechanism needs it.
+            feeders: Copies of the low-voltage network behind the transformer.
+            source_v_pu: Voltage of the external grid.
+            limits: Fields of the envelope controller's `Limits`.
         """
         self._interval_s = interval_s
         self._mechanism = make_mechanism(mechanism, options)
+        self._place: dict[str, Any] = {
+            "network": network,
+            "feeders": feeders,
+            "source_v_pu": source_v_pu,
+            "limits": limits,
+        }
         self._rng = stream(seed, "matcher")
         self._data: dict[str, dict[str, Any]] = {}
         return self.meta
@@ -70,10 +102,15 @@ class MatcherSimulator(mosaik_api_v3.Simulator):
         self._traders = tuple(site["name"] for site in sites or [])
         self._ordered_kwh = np.zeros(len(self._traders))
         self._matched_kwh = np.zeros(len(self._traders))
+        if isinstance(self._mechanism, Placed):
+            place: dict[str, Any] = self._place if self._mechanism.needs_network else {}
+            self._mechanism.place(surroundings(sites or [], interval_s=self._interval_s, **place))
         return [{"eid": name, "type": "Trader"} for name in self._traders]
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Clear the interval that begins one interval from now."""
+        if isinstance(self._mechanism, Foreseeing):
+            self._mechanism.foresee(*(self._next(attr, inputs) for attr in ("household_p_kw", "household_q_kvar")))
         curves = [_curve(name, inputs.get(name, {})) for name in self._traders]
         book = book_from_curves(self._traders, [prices for prices, _ in curves], [kwh for _, kwh in curves])
         clearing = self._mechanism.clear(book, served_share=self._served_share(), rng=self._rng)
@@ -90,20 +127,52 @@ class MatcherSimulator(mosaik_api_v3.Simulator):
         ordered = self._ordered_kwh
         return np.where(ordered > 0, self._matched_kwh / np.where(ordered > 0, ordered, 1.0), 1.0)
 
+    def _next(self, attr: str, inputs: dict[str, Any]) -> FloatArray:
+        """Gather what is forecast for the next interval, the second of each list, [traders]; 0 where nothing is."""
+        values = np.zeros(len(self._traders))
+        for row, name in enumerate(self._traders):
+            for series in inputs.get(name, {}).get(attr, {}).values():
+                if series is None or len(series) < 2:
+                    raise InputError(
+                        "A forecast does not reach the next interval",
+                        key=f"{name}.{attr}",
+                        value=series,
+                        allowed="a list of at least 2 values",
+                    )
+                values[row] += series[1]
+        return values
+
     def _published(self, book: OrderBook, clearing: Clearing) -> dict[str, dict[str, Any]]:
-        trades = zip(self._traders, clearing.traded_kwh.tolist(), clearing.price_per_kwh.tolist(), strict=True)
+        nothing = np.zeros(len(self._traders))
+        blocking = clearing.blocking
+        columns = (
+            clearing.traded_kwh,
+            clearing.price_per_kwh,
+            nothing if blocking is None else blocking.blocked_kwh,
+            nothing.astype(np.int64) if blocking is None else blocking.attempts,
+            nothing.astype(np.int64) if blocking is None else blocking.blocks,
+        )
+        rows = zip(*(column.tolist() for column in columns), strict=True)
         data: dict[str, dict[str, Any]] = {
-            name: {"traded_kwh": kwh, "traded_price_per_kwh": price} for name, kwh, price in trades
+            name: dict(zip(TRADER_OUTPUTS, row, strict=True)) for name, row in zip(self._traders, rows, strict=True)
         }
-        columns = (book.trader, book.side, book.price_per_kwh, book.kwh, clearing.matched_kwh)
+        negotiation = clearing.negotiation or Negotiation()
+        orders = (book.trader, book.side, book.price_per_kwh, book.kwh, clearing.matched_kwh)
         data[AUCTION] = {
             "price_per_kwh": float(clearing.price),
             "volume_kwh": float(clearing.matched_kwh[book.is_ask].sum()),
             "offered_kwh": book.offered_kwh,
             "wanted_kwh": book.wanted_kwh,
+            "surplus_money": float(clearing.surplus_money),
+            "fee_money": float(clearing.fee_money),
+            "rounds": int(negotiation.rounds),
+            "messages": int(negotiation.messages),
+            "residual_kwh": float(negotiation.residual_kwh),
+            "residual_per_kwh": float(negotiation.residual_per_kwh),
+            "fell_back": bool(negotiation.fell_back),
             "orders": [
                 [book.traders[trader], SIDE_NAMES[side], price, kwh, matched]
-                for trader, side, price, kwh, matched in zip(*(column.tolist() for column in columns), strict=True)
+                for trader, side, price, kwh, matched in zip(*(column.tolist() for column in orders), strict=True)
             ],
         }
         return data

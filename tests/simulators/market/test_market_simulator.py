@@ -100,6 +100,20 @@ def test_trades_hold_for_the_interval_after_the_one_in_which_they_were_made():
     assert math.isnan(found[9][1]["position_kwh"])
 
 
+def test_what_the_auction_leaves_over_is_settled_with_its_trades():
+    simulator = market(kappa_per_kwh=0.0)
+    for i, (ann, bob) in enumerate(registers(2.0, -2.0, 7)):
+        sent = inputs(meter_kwh=(ann, bob), traded_kwh=(0.3, -0.3), traded_price_per_kwh=(0.15, 0.2))
+        if i >= 3:  # what is stated for later intervals
+            sent = inputs(meter_kwh=(ann, bob), traded_kwh=(0.0, 0.0))
+        told = {"surplus_money": {"matcher.Auction": 0.009}, "fee_money": {"matcher.Auction": 0.006}}
+        simulator.step(300 * i, sent | ({"Ledger": told} if i < 3 else {}), 10**6)
+    ann, bob = books(simulator)
+    assert ann["local_money"] == pytest.approx(-0.3 * 0.15 - 0.0045)
+    assert bob["local_money"] == pytest.approx(0.3 * 0.2 - 0.0045)
+    assert ann["local_money"] + bob["local_money"] == pytest.approx(0.006)
+
+
 def test_envelopes_are_judged_step_by_step_by_the_limits_that_held():
     # Ann's export exceeds 1 kW by 1 kW in the first interval; the limit published at 900 s holds only from then on.
     limits = {0: [1.0, 9.0], 900: [9.0, 9.0], 1800: [1.95, 1.0], 2700: [0.0]}

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.market.settlement import (
+    AuctionMoney,
     IntervalPrices,
     SettlementError,
     SettlementRules,
@@ -171,3 +172,33 @@ def test_prices_of_deviations_are_checked(name, value):
     with pytest.raises(InputError) as refusal:
         SettlementRules(**{name: value})
     assert refusal.value.key == name
+
+
+@given(
+    kwh=st.lists(st.floats(0.01, 5.0), min_size=1, max_size=6),
+    sell=st.floats(0.06, 0.2),
+    spread=st.floats(0.0, 0.1),
+    fee=st.floats(0.0, 0.05),
+)
+def test_an_auctions_surplus_goes_back_to_the_traders_and_its_fees_to_the_grid(kwh, sell, spread, fee):
+    sold, bought = np.append(kwh, [0.0, 0.0]), np.append(np.zeros(len(kwh)), [sum(kwh), 0.0])
+    traded = sold - bought
+    paid = np.where(traded > 0, sell - fee, np.where(traded < 0, sell + spread, np.nan))
+    volume = sold.sum()
+    auction = AuctionMoney(surplus=volume * spread, fees=volume * fee)
+    books = settle(traded, traded, paid, np.zeros(len(traded)), PRICES, RULES, auction)
+    check(books, interval="then")
+    assert books.local_money.sum() == pytest.approx(auction.fees, abs=1e-9)
+    assert books.local_money[-1] == 0.0
+    share = auction.surplus / (2 * volume)
+    assert books.local_money[-2] == pytest.approx(volume * (sell + spread - share))
+    unpaid = settle(traded, traded, paid, np.zeros(len(traded)), PRICES, RULES)
+    assert books.grid_account == pytest.approx(unpaid.grid_account + auction.fees)
+
+
+@pytest.mark.parametrize("auction", [AuctionMoney(surplus=0.01), AuctionMoney(fees=0.01)])
+def test_money_that_the_auction_states_but_no_price_explains_is_found_out(auction):
+    traded = np.array([2.0, -2.0])
+    books = settle(traded, traded, np.full(2, 0.15), NONE, PRICES, RULES, auction)
+    with pytest.raises(SettlementError, match="local trades"):
+        check(books, interval="then")

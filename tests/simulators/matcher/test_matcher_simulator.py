@@ -4,7 +4,7 @@ import math
 import pytest
 
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.matcher.mechanism import Clearing
+from feederloop.simulators.matcher.clearing import Clearing
 from feederloop.simulators.matcher.simulator import META, MatcherSimulator
 
 SITES = [{"name": "ann", "bus": 3}, {"name": "bob.2", "bus": 4}, {"name": "cem", "bus": 5}]
