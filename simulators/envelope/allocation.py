@@ -51,7 +51,7 @@ def feasible_floor(packing: Packing) -> Floats:
 
 def equal(packing: Packing) -> Floats:
     """[limits] The same multiple of the weight for everybody, within floor and cap, as large as the rows bear."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         full = np.where(packing.weight > 0, packing.cap / packing.weight, 0.0)
 
     def limits(level: float) -> Floats:
@@ -80,7 +80,7 @@ def max_min(packing: Packing) -> Floats:
     limits = packing.floor.copy()
     level = 0.0
     free = (packing.weight > 0) & (packing.cap > limits)
-    for _ in range(len(limits) + len(packing.b) + 1):
+    for _ in range(2 * len(limits) + len(packing.b) + 1):  # each customer joins and stops at most once
         if not free.any():
             break
         # A customer above the common level because of the floor waits until the level reaches it.
