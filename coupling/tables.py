@@ -12,7 +12,7 @@ from feederloop.coupling.watched import WatchedWorld
 from feederloop.simulators.market.simulator import SETTLEMENT_COLUMNS
 
 if TYPE_CHECKING:
-    from feederloop.coupling.wiring import Actors
+    from feederloop.coupling.wiring.actors import Actors
 
 FLOAT = "float64"
 SESSION_COLUMNS = {
@@ -76,7 +76,7 @@ class _Tables:
         self._send(actors.household, points, ("p_kw", "household_p_kw"))
         self._send(actors.pv, points, ("p_kw", "pv_p_kw"), ("available_kw", "pv_available_kw"))
         self._send(actors.charger, points, ("p_kw", "ev_p_kw"))
-        self._send(actors.envelope, points, "export_limit_kw", "import_limit_kw")
+        self._send(actors.limits, points, "export_limit_kw", "import_limit_kw")
         if actors.charger:
             state = {"p_kw": FLOAT, "soc_kwh": FLOAT, "plugged": "bool"}
             cars = await self._table("ev", "per_entity", state, rows=list(actors.charger), index_column="prosumer")
@@ -113,10 +113,10 @@ class _Tables:
         traded = settled | {"stamp_offset_s": interval_s}
         settlement = await self._per_prosumer("settlement", SETTLEMENT_COLUMNS, **settled)
         self._send(actors.account, settlement, *SETTLEMENT_COLUMNS)
-        if actors.envelope:
+        if actors.limits:
             limits = ("export_limit_kw", "import_limit_kw")
             envelope = await self._per_prosumer("envelope", limits, **(settled | {"stamp_offset_s": 0}))
-            self._send(actors.envelope, envelope, *limits)
+            self._send(actors.limits, envelope, *limits)
         if actors.controller is not None:
             proof = await self._table("certificate", "per_entity", CERTIFICATE_COLUMNS, **traded)
             self._world.connect(actors.controller, proof, *CERTIFICATE_COLUMNS)

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -24,6 +24,13 @@ from feederloop.coupling.scenario.network import Grid, Limits
 from feederloop.coupling.scenario.people import NAME_PATTERN, Prosumers
 from feederloop.coupling.scenario.problems import Absent, Problem
 from feederloop.coupling.scenario.running import Record, Run, Simulators
+from feederloop.coupling.scenario.schemes import (
+    SCHEME_DESCRIPTION,
+    EvCoordination,
+    PriceBased,
+    Scheme,
+    StaticLimits,
+)
 from feederloop.coupling.scenario.when_and_where import Place, Time
 
 
@@ -33,11 +40,7 @@ class Scenario(Section):
     name: Text = setting(..., "Short name, by default that of the file", pattern=NAME_PATTERN)
     title: Text = setting("", "One line that says what the scenario shows")
     description: Text = setting("", "What it is about, in some sentences")
-    scheme: Literal["uncoordinated", "doe_lem"] = setting(
-        "doe_lem",
-        "How the feeder is coordinated: uncoordinated (charge on arrival, export everything) or doe_lem (local energy "
-        "market inside dynamic operating envelopes)",
-    )
+    scheme: Scheme = setting("doe_lem", SCHEME_DESCRIPTION)
     seed: Count = quantity(1, "1", "Seed of everything that is drawn", ge=0)
     time: Annotated[Time, EmptyIsDefault] = section(Time, "When, and the two periods that divide time")
     place: Annotated[Place, EmptyIsDefault] = section(Place, "Where")
@@ -52,6 +55,11 @@ class Scenario(Section):
     energy_manager: Annotated[EnergyManager, EmptyIsDefault] = section(EnergyManager, "The prosumers' own optimisers")
     envelope: Annotated[Envelope, EmptyIsDefault] = section(Envelope, "The DSO's controller")
     matching: Annotated[Matching, EmptyIsDefault] = section(Matching, "How offers are paired")
+    static_limits: Annotated[StaticLimits, EmptyIsDefault] = section(StaticLimits, "Of the scheme static_limits")
+    ev_coordination: Annotated[EvCoordination, EmptyIsDefault] = section(
+        EvCoordination, "Of the scheme ev_coordination"
+    )
+    price_based: Annotated[PriceBased, EmptyIsDefault] = section(PriceBased, "Of the scheme price_based")
     settlement: Annotated[Settlement, EmptyIsDefault] = section(Settlement, "What deviations cost")
     record: Annotated[Record, EmptyIsDefault] = section(Record, "Which large tables are written")
     run: Annotated[Run, EmptyIsDefault] = section(Run, "Bounds on the run")

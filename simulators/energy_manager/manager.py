@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from feederloop.simulators.energy_manager.controller import Commitment, Controller, SetPoints, later_charge_kwh
+from feederloop.simulators.energy_manager.holder import PositionHolder
 from feederloop.simulators.energy_manager.offer import Clock, Offer
 from feederloop.simulators.energy_manager.outlook import Beliefs, Outlook, Vehicles, charging_room, look_ahead
 from feederloop.simulators.energy_manager.planner import Planner
@@ -10,7 +10,7 @@ from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 from feederloop.simulators.errors import InputError
 
 
-class EnergyManagers:
+class EnergyManagers(PositionHolder):
     """Managers that optimise.
 
     At the start of interval k they take their position for k from what was traded, and plan k+1, … inside the limits.
@@ -25,9 +25,8 @@ class EnergyManagers:
     """
 
     def __init__(self, sites: Sites, clock: Clock, tariff: Tariff, options: Options) -> None:
-        self._sites, self._clock, self._tariff, self._options = sites, clock, tariff, options
+        super().__init__(sites, clock, tariff, options)
         self._planner = Planner(sites, clock.horizon - 1, clock.interval_s, options.weights)
-        self._controller = Controller(sites, clock.step_s, options.firm_pv_share)
         self._last_traded_at = np.full((len(sites), max(clock.slot_of_interval) + 1), np.nan)
         self._offered_kwh: np.ndarray | None = None
 
@@ -36,7 +35,7 @@ class EnergyManagers:
         now_s: int,
         beliefs: Beliefs,
         vehicles: Vehicles,
-        traded: tuple[np.ndarray, np.ndarray],
+        told: tuple[np.ndarray, np.ndarray],
     ) -> Offer:
         """Take a position for the interval that begins and offer one for the next.
 
@@ -44,12 +43,12 @@ class EnergyManagers:
             now_s: Start of the interval on the clock.
             beliefs: Of the intervals from the current one on, shape (prosumers, horizon).
             vehicles: The vehicles now.
-            traded: Energy traded for this interval in kWh (sold positive) and its price per kWh.
+            told: Energy traded for this interval in kWh (sold positive) and its price per kWh.
         """
         interval = now_s // self._clock.interval_s
         self._check_span(interval)
-        self._remember(interval, *traded)
-        position_kwh = self._take_position(interval, beliefs, vehicles, traded[0])
+        self._remember(interval, *told)
+        position_kwh = self._take_position(interval, beliefs, vehicles, told[0])
         self._commit(interval, position_kwh, beliefs, vehicles)
         outlook = self._outlook(
             interval, 1, beliefs, self._expected_vehicles(interval, position_kwh, beliefs, vehicles)
@@ -59,14 +58,6 @@ class EnergyManagers:
         curve_kw = self._planner.net_position_curve(outlook, buy[:, 0], sell[:, 0])
         self._offered_kwh = curve_kw * self._interval_h
         return Offer(position_kwh, prices, self._offered_kwh)
-
-    def step(self, now_s: int, household_kw: np.ndarray, pv_available_kw: np.ndarray, vehicles: Vehicles) -> SetPoints:
-        """Return the set-points of the physical step that begins; see `controller.Controller.step`."""
-        return self._controller.step(now_s, household_kw, pv_available_kw, vehicles)
-
-    @property
-    def _interval_h(self) -> float:
-        return self._clock.interval_s / 3600.0
 
     def _check_span(self, interval: int) -> None:
         """Refuse to run past the prices."""
@@ -88,10 +79,14 @@ class EnergyManagers:
         sells to it what it offers even at the feed-in price. Before the first market it plans by the tariff alone.
         """
         if self._offered_kwh is None:
-            plan = self._planner.plan(self._outlook(interval, 0, beliefs, vehicles))
-            return plan.position_kw[:, 0] * self._interval_h
+            return self._planned_kwh(interval, beliefs, vehicles)
         position: np.ndarray = np.clip(traded_kwh, self._offered_kwh[:, 0], self._offered_kwh[:, -1])
         return position
+
+    def _planned_kwh(self, interval: int, beliefs: Beliefs, vehicles: Vehicles) -> np.ndarray:
+        """Return the positions in kWh that plans from the current interval on begin with."""
+        plan = self._planner.plan(self._outlook(interval, 0, beliefs, vehicles))
+        return plan.position_kw[:, 0] * self._interval_h
 
     def _outlook(self, interval: int, skip: int, beliefs: Beliefs, vehicles: Vehicles) -> Outlook:
         """Return the outlook on the planned intervals, which begin `skip` after the current one."""
@@ -110,11 +105,6 @@ class EnergyManagers:
             self._options.firm_pv_share,
         )
 
-    def _starts_s(self, interval: int, count: int) -> np.ndarray:
-        """Return when intervals begin on the clock."""
-        starts: np.ndarray = self._clock.interval_s * np.arange(interval, interval + count, dtype=float)
-        return starts
-
     def _expected_vehicles(
         self, interval: int, position_kwh: np.ndarray, beliefs: Beliefs, vehicles: Vehicles
     ) -> Vehicles:
@@ -128,22 +118,19 @@ class EnergyManagers:
         energy = np.clip(vehicles.energy_kwh + stored, 0.0, sites.ev_capacity_kwh)
         return Vehicles(energy, vehicles.plugged, vehicles.departure_s, vehicles.required_kwh)
 
-    def _commit(self, interval: int, position_kwh: np.ndarray, beliefs: Beliefs, vehicles: Vehicles) -> None:
-        """Hand the interval over to the controller."""
-        later = beliefs.between(1, self._clock.horizon)
-        starts_s = self._starts_s(interval + 1, self._clock.horizon - 1)
-        later_kwh = later_charge_kwh(
-            self._sites, later, vehicles, starts_s, self._clock.interval_s, self._options.firm_pv_share
-        )
-        riddance_pays = self._tariff.feed_in_per_kwh[interval] < -self._options.curtailment_penalty_per_kwh
-        end_s = float(starts_s[0])
-        self._controller.commit(
-            Commitment(
-                position_kwh,
-                beliefs.import_limit_kw[:, 0],
-                beliefs.export_limit_kw[:, 0],
-                later_kwh,
-                bool(riddance_pays),
-                end_s,
-            )
-        )
+
+class TariffManagers(EnergyManagers):
+    """Managers without a local market: they plan against the retailer's prices, at the start of every interval anew.
+
+    Nothing is traded ahead, so that no gate closes and the latest forecasts count.
+    """
+
+    def begin_interval(
+        self, now_s: int, beliefs: Beliefs, vehicles: Vehicles, told: tuple[np.ndarray, np.ndarray]
+    ) -> Offer:
+        """Take the position planned for the interval that begins, and offer nothing; nobody is told anything."""
+        interval = now_s // self._clock.interval_s
+        self._check_span(interval)
+        position_kwh = self._planned_kwh(interval, beliefs, vehicles)
+        self._commit(interval, position_kwh, beliefs, vehicles)
+        return self._offer_nothing(position_kwh)

@@ -9,7 +9,7 @@ import numpy as np
 from feederloop.simulators.energy_manager.model import Weights
 from feederloop.simulators.errors import InputError
 
-MODES = ("optimise", "unmanaged")
+MODES = ("optimise", "tariff", "directed", "limited", "unmanaged")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,9 @@ class Options:
     """How the managers decide.
 
     Attributes:
-        mode: ``optimise``, or ``unmanaged``: charge on arrival, export everything, heed no limit.
+        mode: ``optimise``: offer to a local market and keep to what was traded; ``tariff``: plan against the retailer's
+            prices; ``directed``: keep to positions assigned by a coordinator; ``limited``: charge on arrival and export
+            everything as far as the limits allow; ``unmanaged``: the same, heeding no limit.
         curve_points: Prices at which a net position is offered.
         unserved_penalty_per_kwh: For energy missing at departure.
         excess_penalty_per_kwh: For planned import beyond the envelope.

@@ -8,11 +8,12 @@ import mosaik_api_v3
 import numpy as np
 import pandas as pd
 
-from feederloop.simulators.energy_manager.manager import EnergyManagers
+from feederloop.simulators.energy_manager.holder import PositionHolder
+from feederloop.simulators.energy_manager.manager import EnergyManagers, TariffManagers
 from feederloop.simulators.energy_manager.offer import Clock, charging_need, site_requests
 from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
-from feederloop.simulators.energy_manager.unmanaged import UnmanagedSites
+from feederloop.simulators.energy_manager.unmanaged import LimitedSites, UnmanagedSites
 from feederloop.simulators.errors import InputError
 
 _LISTS_IN = (
@@ -32,6 +33,7 @@ _SCALARS_IN = (
     "pv_available_kw_now",
     "traded_kwh",
     "traded_price_per_kwh",
+    "assigned_kwh",
 )
 _OUT = (
     "ev_set_kw",
@@ -43,6 +45,14 @@ _OUT = (
     "import_request_kw",
     "import_need_kw",
 )
+
+_KINDS: dict[str, type[PositionHolder] | type[UnmanagedSites]] = {
+    "optimise": EnergyManagers,
+    "tariff": TariffManagers,
+    "directed": PositionHolder,
+    "limited": LimitedSites,
+    "unmanaged": UnmanagedSites,
+}
 
 META: dict[str, Any] = {
     "type": "time-based",
@@ -64,7 +74,7 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         super().__init__(META)
         self._names: tuple[str, ...] = ()
         self._sites: Sites
-        self._managers: EnergyManagers | UnmanagedSites
+        self._managers: PositionHolder | UnmanagedSites
         self._beliefs: Beliefs
         self._demand_kw: np.ndarray
         self._data: dict[str, list[Any]] = {}
@@ -109,8 +119,7 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
             raise ValueError(f"all {model} entities are created at once: num is {num}, sites are {len(sites)}")
         self._sites = Sites.from_dicts(sites)
         self._names = self._sites.names
-        kind = EnergyManagers if self._options.mode == "optimise" else UnmanagedSites
-        self._managers = kind(self._sites, self._clock, self._tariff, self._options)
+        self._managers = _KINDS[self._options.mode](self._sites, self._clock, self._tariff, self._options)
         return [{"eid": name, "type": model} for name in self._names]
 
     def initial_states(self) -> dict[str, dict[str, list[float]]]:
@@ -174,8 +183,9 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         low = np.minimum(self._lists(received, "household_p_low_kw", household), household)
         self._beliefs, self._demand_kw = beliefs, np.maximum(-low, 0.0)
         nothing = np.zeros(len(self._names))
-        traded = tuple(self._scalars(received, attr, nothing) for attr in ("traded_kwh", "traded_price_per_kwh"))
-        offer = self._managers.begin_interval(time, beliefs, vehicles, (traded[0], traded[1]))
+        energy = "assigned_kwh" if self._options.mode == "directed" else "traded_kwh"
+        told = tuple(self._scalars(received, attr, nothing) for attr in (energy, "traded_price_per_kwh"))
+        offer = self._managers.begin_interval(time, beliefs, vehicles, (told[0], told[1]))
         self._data["position_kwh"] = offer.position_kwh.tolist()
         self._data["curve_price_per_kwh"] = [offer.curve_price_per_kwh.tolist()] * len(self._names)
         self._data["curve_kwh"] = offer.curve_kwh.tolist()

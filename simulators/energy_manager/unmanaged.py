@@ -1,7 +1,6 @@
-"""Prosumers who manage nothing: charge on arrival, export everything, heed no limit.
+"""Prosumers who plan nothing: charge on arrival, export everything; heeding no limit, or by a simple control of it.
 
-Their chargers get no set-point and their inverters no limit, so that each follows its own rule. What they will do is
-still announced, as a net position that answers to no price.
+What they will do is still announced, as a net position that answers to no price.
 """
 
 import numpy as np
@@ -14,6 +13,8 @@ from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 
 class UnmanagedSites:
     """The same face as `manager.EnergyManagers`, without a decision behind it.
+
+    Chargers get no set-point and inverters no limit, so that each follows its own rule.
 
     Args:
         sites: The prosumers' devices.
@@ -30,7 +31,7 @@ class UnmanagedSites:
         now_s: int,
         beliefs: Beliefs,
         vehicles: Vehicles,
-        traded: tuple[np.ndarray, np.ndarray],
+        told: tuple[np.ndarray, np.ndarray],
     ) -> Offer:
         """Announce what will happen in the current interval and the next; arguments as of the manager's."""
         interval, length_s = now_s // self._clock.interval_s, self._clock.interval_s
@@ -48,3 +49,40 @@ class UnmanagedSites:
         """Return no set-points (NaN)."""
         nothing = np.full(len(self._sites), np.nan)
         return SetPoints(nothing, nothing)
+
+
+class LimitedSites(UnmanagedSites):
+    """Charge on arrival and export everything as far as the limits allow, without looking ahead.
+
+    What export and import limitation at the connection point does: charging is throttled to what the household leaves
+    of the import limit, and stops below the charger's smallest power; the inverter is throttled to what household and
+    vehicle leave of the export limit. Vehicles charge up to what the driver requires.
+    """
+
+    def __init__(self, sites: Sites, clock: Clock, tariff: Tariff, options: Options) -> None:
+        super().__init__(sites, clock, tariff, options)
+        self._limits = sites.import_cap_kw, sites.export_cap_kw
+
+    def begin_interval(
+        self,
+        now_s: int,
+        beliefs: Beliefs,
+        vehicles: Vehicles,
+        told: tuple[np.ndarray, np.ndarray],
+    ) -> Offer:
+        """Take note of the limits and announce what would happen without them."""
+        self._limits = beliefs.import_limit_kw[:, 0], beliefs.export_limit_kw[:, 0]
+        return super().begin_interval(now_s, beliefs, vehicles, told)
+
+    def step(self, now_s: int, household_kw: np.ndarray, pv_available_kw: np.ndarray, vehicles: Vehicles) -> SetPoints:
+        """Return what charger and inverter are throttled to."""
+        sites, (import_kw, export_kw) = self._sites, self._limits
+        missing_kwh = np.maximum(vehicles.required_kwh - vehicles.energy_kwh, 0.0)
+        battery_kw = missing_kwh / (sites.ev_efficiency * self._clock.step_s / 3600.0)
+        room_kw = np.clip(import_kw + household_kw, 0.0, sites.ev_charge_kw)
+        # A battery that is all but full draws less than the charger's smallest power over a step.
+        asked = np.where((room_kw < sites.charger_min_kw) | (missing_kwh <= 0.0), 0.0, room_kw)
+        asked = np.where(vehicles.plugged & (vehicles.departure_s > now_s), asked, 0.0)
+        asked = np.where(battery_kw < asked, np.maximum(battery_kw, np.minimum(sites.charger_min_kw, asked)), asked)
+        limit_kw = np.maximum(export_kw - household_kw + np.minimum(asked, battery_kw), 0.0)
+        return SetPoints(0.0 - asked, limit_kw)

@@ -36,7 +36,7 @@ def test_two_sites_of_one_name_are_refused() -> None:
     ("options", "message"),
     [
         ({"mod": "optimise"}, r"options\.mod = .*curve_points"),
-        ({"mode": "greedy"}, "optimise or unmanaged"),
+        ({"mode": "greedy"}, "optimise or tariff or .* or unmanaged"),
         ({"curve_points": 1}, r"options\.curve_points"),
         ({"curve_points": 2.5}, r"options\.curve_points"),
         ({"firm_pv_share": 1.5}, r"options\.firm_pv_share"),

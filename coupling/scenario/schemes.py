@@ -1,0 +1,88 @@
+"""Sections of a scenario about the ways of coordinating a feeder; each scheme reads its own."""
+
+from typing import Literal, get_args
+
+from pydantic import model_validator
+
+from feederloop.coupling.scenario.fields import (
+    Count,
+    Flag,
+    NonNegative,
+    Positive,
+    Section,
+    misfit,
+    quantity,
+    setting,
+)
+
+Scheme = Literal[
+    "uncoordinated",
+    "static_limits",
+    "ev_coordination",
+    "price_based",
+    "network_aware_p2p",
+    "doe",
+    "doe_lem",
+    "unconstrained",
+    "central_optimum",
+]
+SCHEMES: tuple[str, ...] = get_args(Scheme)
+SCHEME_DESCRIPTION = (
+    "How the feeder is coordinated: uncoordinated (charge on arrival, export everything), static_limits (the same "
+    "constant limits for everybody), ev_coordination (an aggregator schedules the chargers), price_based (time-of-use "
+    "tariff, or locational prices that the DSO iterates), network_aware_p2p (order book in which the DSO checks every "
+    "trade), doe (dynamic operating envelopes, no local market), doe_lem (local energy market inside dynamic operating "
+    "envelopes); and two bounds: unconstrained (market and energy managers, no network limit) and central_optimum (one "
+    "plan for all with perfect foresight)"
+)
+
+
+class StaticLimits(Section):
+    """Of the scheme static_limits."""
+
+    export_kw: NonNegative = quantity(1.5, "kW", "Export limit of every connection point; 5 is usual as well")
+    import_kw: Positive = quantity(5.0, "kW", "Import limit of every connection point")
+    energy_manager: Flag = setting(
+        True,
+        "Whether energy managers plan inside the limits; without them EVs charge on arrival and PV exports as far as "
+        "the limits allow",
+    )
+    market: Flag = setting(False, "Whether prosumers also trade locally inside the limits")
+
+    @model_validator(mode="after")
+    def _market_needs_managers(self) -> "StaticLimits":
+        if self.market and not self.energy_manager:
+            allowed = "true, as only energy managers make offers, or static_limits.market: false"
+            raise misfit("leaves nobody to trade", key="energy_manager", allowed=allowed)
+        return self
+
+
+class EvCoordination(Section):
+    """Of the scheme ev_coordination."""
+
+    variant: Literal["network_aware", "valley_filling"] = setting(
+        "network_aware",
+        "network_aware: cheapest schedule of all EVs together within every limit of the network, the benchmark that "
+        "knows everything; valley_filling: flattest load of the feeder as a whole, blind to the network",
+    )
+    curtail_pv: Flag = setting(True, "Whether the network-aware aggregator may also limit PV where nothing else helps")
+
+
+class PriceBased(Section):
+    """Of the scheme price_based."""
+
+    variant: Literal["transactive", "time_of_use"] = setting(
+        "transactive",
+        "transactive: the DSO posts locational prices and iterates them with the energy managers until its limits "
+        "hold; time_of_use: energy managers follow the tariff, each for itself",
+    )
+    max_rounds: Count = quantity(50, "1", "Most rounds of prices and answers in a market interval", ge=1, le=1000)
+    step_per_kwh: Positive = quantity(
+        0.3, "money/kWh", "Step of the price of a limit per kW of excess at its most sensitive connection point"
+    )
+    proximal_per_kwh2: NonNegative = quantity(
+        0.05, "money/kWh/kW", "What an energy manager minds moving away from its last answer, against chattering"
+    )
+    tolerance_kw: Positive = quantity(
+        0.05, "kW", "Excess at the most sensitive connection point below which a limit counts as held"
+    )

@@ -1,0 +1,60 @@
+"""Everything on the clock, by what it is."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mosaik.async_scenario import Entity
+
+Entities = dict[str, Entity]
+"""Entities of one model by prosumer."""
+
+
+@dataclass
+class Actors:
+    """Everything on the clock; what a scheme does without is empty or none.
+
+    Attributes:
+        household: Homes.
+        forecast: What is believed of them and of their roofs.
+        point: Connection points.
+        account: Market accounts.
+        grid: The network.
+        recorder: The recorder's simulator.
+        buses: Buses in the grid's lists.
+        branches: Branches in them.
+        energy_manager: The prosumers' own optimisers.
+        requests: What they ask for before the first step.
+        pv: Inverters.
+        pv_states: Their states before the first step.
+        charger: Chargers.
+        ev_states: Their states before the first step.
+        fleet: All vehicles.
+        limits: Who tells a prosumer its limits: the envelope controller's connection points or constant ones.
+        controller: The envelope controller.
+        trader: Those who trade locally.
+        auction: Where they meet.
+        participant: Those whom an aggregator or a DSO coordinates.
+        coordination: Who does that.
+    """
+
+    household: Entities
+    forecast: Entities
+    point: Entities
+    account: Entities
+    grid: Entity
+    recorder: Any
+    buses: list[int]
+    branches: list[str]
+    energy_manager: Entities = field(default_factory=dict)
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pv: Entities = field(default_factory=dict)
+    pv_states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    charger: Entities = field(default_factory=dict)
+    ev_states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fleet: Entity | None = None
+    limits: Entities = field(default_factory=dict)
+    controller: Entity | None = None
+    trader: Entities = field(default_factory=dict)
+    auction: Entity | None = None
+    participant: Entities = field(default_factory=dict)
+    coordination: Entity | None = None

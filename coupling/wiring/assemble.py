@@ -1,0 +1,29 @@
+"""Draw the prosumers, start the simulators, connect them and the recorder."""
+
+from pathlib import Path
+
+from feederloop.coupling.population import draw_population
+from feederloop.coupling.scenario import Scenario
+from feederloop.coupling.tables import prosumer_table, record
+from feederloop.coupling.watched import WatchedWorld
+from feederloop.coupling.wiring.arrangement import arrangement_of
+from feederloop.coupling.wiring.connect import connect
+from feederloop.coupling.wiring.start import Starter
+from feederloop.simulators.grid.networks import connection_points, load_network
+
+
+async def build(world: WatchedWorld, scenario: Scenario, folder: Path) -> None:
+    """Start and connect all simulators of the scenario.
+
+    Args:
+        world: An empty world.
+        scenario: A valid scenario.
+        folder: Where the recorder writes.
+    """
+    points = connection_points(load_network(scenario.grid.network, feeders=scenario.grid.feeders))
+    sites = draw_population(scenario, points)
+    prosumer_table(folder, sites)
+    arrangement = arrangement_of(scenario)
+    actors = await Starter(world, scenario, arrangement, sites, folder).start()
+    connect(world, arrangement, actors)
+    await record(world, scenario, actors)

@@ -1,0 +1,1 @@
+"""Central coordination: one who schedules the devices of all."""

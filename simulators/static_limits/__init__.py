@@ -1,0 +1,1 @@
+"""The same constant limits for everybody."""

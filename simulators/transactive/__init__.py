@@ -1,0 +1,1 @@
+"""Prices between the DSO and the prosumers, iterated until the network bears the answers."""
