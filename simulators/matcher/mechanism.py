@@ -17,7 +17,11 @@ GROUP = "feederloop.mechanisms"
 """The entry point group under which an installed package offers mechanisms of its own."""
 
 BUILT_IN = {
+    "continuous_double_auction": "feederloop.simulators.matcher.continuous:ContinuousDoubleAuction",
     "k_double_auction": "feederloop.simulators.matcher.k_double_auction:KDoubleAuction",
+    "mcafee": "feederloop.simulators.matcher.trade_reduction:TradeReduction",
+    "mid_market_rate": "feederloop.simulators.matcher.administered:MidMarketRate",
+    "supply_demand_ratio": "feederloop.simulators.matcher.administered:SupplyDemandRatio",
 }
 
 

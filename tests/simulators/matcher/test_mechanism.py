@@ -38,13 +38,13 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 def test_an_unknown_option_is_refused_with_the_known():
     with pytest.raises(InputError) as refusal:
         make_mechanism("k_double_auction", {"kappa": 1})
-    assert (refusal.value.key, refusal.value.allowed) == ("kappa", "k")
+    assert (refusal.value.key, refusal.value.allowed) == ("kappa", "k, rationing")
 
 
 def test_an_installed_package_adds_its_own(monkeypatch):
     install(monkeypatch, "idle", f"{__name__}:Idle")
     monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(Idle=Idle))
-    assert mechanism_names() == ["idle", *sorted(mechanism.BUILT_IN)]
+    assert mechanism_names() == sorted(["idle", *mechanism.BUILT_IN])
     assert isinstance(make_mechanism("idle"), Idle)
 
 
