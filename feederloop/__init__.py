@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from feederloop._version import __version__
 
 if TYPE_CHECKING:
+    from feederloop.coupling import envelopes
     from feederloop.coupling.results import open_run
     from feederloop.coupling.run import run
     from feederloop.coupling.scenario import load_scenario
 
-__all__ = ["__version__", "load_scenario", "open_run", "run"]
+__all__ = ["__version__", "envelopes", "load_scenario", "open_run", "run"]
 
 _HOMES = {
+    "envelopes": "feederloop.coupling.envelopes",
     "load_scenario": "feederloop.coupling.scenario",
     "open_run": "feederloop.coupling.results",
     "run": "feederloop.coupling.run",
@@ -29,7 +31,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: `import feederloop` alone stays quick."""
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        home = import_module(_HOMES[name])
+        return home if name == "envelopes" else getattr(home, name)
     raise AttributeError(f"module 'feederloop' has no attribute {name!r}")
 
 

@@ -130,6 +130,8 @@ class Feeder:
         _check_points(net, points)
         bare = without_loads(net)
         bare.sn_mva = 0.1
+        if "max_i_ka" not in bare.line:  # pandapower asks for it; without a rating, loading is not judged
+            bare.line["max_i_ka"] = np.nan
         assumed = ensure_zero_sequence(bare)
         system = _SequenceSystem.from_network(bare)
         for point in points[~system.is_live(points["bus"].to_numpy())].itertuples():
