@@ -12,9 +12,9 @@ and gone.
 """
 
 import asyncio
+import random
 import ssl
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -198,7 +198,8 @@ class Link:
         try:
             self._client = self._new_client()
             opened = await self._client.connect()
-        except (OSError, ValueError, RuntimeError, ModbusException) as error:
+        except Exception as error:
+            # pyserial and pymodbus let errors of many kinds through, termios's own among them.
             opened, self._open_error = False, str(error)
         if not opened:
             self.close()
@@ -262,7 +263,7 @@ class Link:
         first, longest = self._back_off_s
         wait = min(first * 1.5 ** (self._failures - free - 1), longest)
         # Between nine tenths and all of it, so that many devices do not knock together.
-        spread = zlib.crc32(f"{self.name}:{self._failures}".encode()) / 2**32
+        spread = random.Random(f"{self.name}:{self._failures}").random()
         self._retry_at = time.monotonic() + wait * (0.9 + 0.1 * spread)
 
 

@@ -114,11 +114,11 @@ class ChargerPhysics(Physics):
         step = self.ratings.rated_current_a * self.ratings.ramp_percent_per_s / 100 * seconds
         if not self.plugged:
             self.current_a, self.session_wh = 0.0, 0.0
-        elif target > 0 and self.current_a == 0:
-            # Charging starts at the least current, never below it.
-            self.current_a = approach(min(self.ratings.min_current_a, target), target, step)
         else:
-            self.current_a = approach(self.current_a, target, step)
+            # No vehicle draws a current between none and the least.
+            least = self.ratings.min_current_a
+            current = approach(max(self.current_a, least) if target else self.current_a, target, step)
+            self.current_a = current if current >= least else 0.0
         self.power_w = -self.current_a * self.phases * self.grid_voltage_v
 
     def _pass(self, seconds: float) -> None:

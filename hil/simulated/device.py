@@ -76,6 +76,7 @@ class SimulatedDevice:
         with self._lock:
             self._live()
             self.physics.set(attribute, value)
+            self._show()
 
     def fault(self, name: str, **parameters: float) -> None:
         """Switch a fault on (see `feederloop.hil.simulated.faults.Fault`), from any thread."""

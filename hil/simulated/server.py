@@ -245,6 +245,14 @@ def _show_bits(
     return None
 
 
+async def _abandon_answers() -> None:
+    """Cancel what slow devices still had to say."""
+    dawdling = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in dawdling:
+        task.cancel()
+    await asyncio.gather(*dawdling, return_exceptions=True)
+
+
 class DeviceServer:
     """Serves many devices from a thread with an event loop of its own.
 
@@ -301,6 +309,7 @@ class DeviceServer:
             return
         for group in list(self._served):
             self._run(partial(self._close, group))
+        self._run(_abandon_answers)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
