@@ -17,10 +17,12 @@ GROUP = "feederloop.mechanisms"
 """The entry point group under which an installed package offers mechanisms of its own."""
 
 BUILT_IN = {
+    "bilateral": "feederloop.simulators.matcher.bilateral:BilateralNegotiation",
     "continuous_double_auction": "feederloop.simulators.matcher.continuous:ContinuousDoubleAuction",
     "k_double_auction": "feederloop.simulators.matcher.k_double_auction:KDoubleAuction",
     "mcafee": "feederloop.simulators.matcher.trade_reduction:TradeReduction",
     "mid_market_rate": "feederloop.simulators.matcher.administered:MidMarketRate",
+    "stable_matching": "feederloop.simulators.matcher.stable:StableMatching",
     "supply_demand_ratio": "feederloop.simulators.matcher.administered:SupplyDemandRatio",
 }
 

@@ -46,6 +46,30 @@ class Surroundings:
     interval_h: float
     network: LocalNetwork | None = None
 
+    def distance_km(self, option: str) -> FloatArray:
+        """Return the length of the lines between each two traders, [traders, traders].
+
+        Args:
+            option: The option that asks for it, for the message.
+
+        Raises:
+            InputError: There is no network.
+        """
+        return self.require_network(option).distance_km
+
+    def require_network(self, option: str) -> LocalNetwork:
+        """Return the network.
+
+        Args:
+            option: The option or mechanism that asks for it, for the message.
+
+        Raises:
+            InputError: There is none.
+        """
+        if self.network is None:
+            raise InputError("This needs a network, which the matcher was not given", key=option)
+        return self.network
+
 
 def surroundings(
     sites: Sequence[Mapping[str, Any]],
