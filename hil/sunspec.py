@@ -250,7 +250,8 @@ def _lay_out(group: Mapping[str, Any], prefix: str, points: list[LayoutPoint]) -
                 words=int(point.get("size", 1)),
                 kind=point["type"],
                 scale_factor=point.get("sf"),
-                unit=point.get("units"),
+                # One definition has a blank before its unit.
+                unit=point["units"].strip() if "units" in point else None,
                 writable=point.get("access", "R") == "RW",
                 symbols=symbols,
             )

@@ -11,10 +11,14 @@ from feederloop.hil.profile import (
     profile_names,
     profile_schema,
 )
+from feederloop.hil.simulated.charger import BidirectionalPhysics, ChargerPhysics
 from feederloop.hil.simulated.device import SimulatedDevice
+from feederloop.hil.simulated.faults import Fault
+from feederloop.hil.simulated.inverter import InverterPhysics, MeterPhysics, StoragePhysics
 from feederloop.hil.sunspec import nominal_places, resolve
 from feederloop.simulators.errors import InputError
 
+PHYSICS = (ChargerPhysics, BidirectionalPhysics, InverterPhysics, StoragePhysics, MeterPhysics)
 MINIMAL = """
 name: box
 title: A box
@@ -183,3 +187,22 @@ def test_profiles_cannot_be_changed() -> None:
     profile: Profile = load_profile("warp_charger")
     with pytest.raises(ValueError, match="frozen"):
         profile.title = "other"  # type: ignore[misc]
+
+
+def test_the_reference_names_every_profile_role_attribute_and_fault() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "profiles.md").read_text(encoding="utf-8")
+    roles = set()
+    for name in profile_names():
+        profile = load_profile(name)
+        if profile.sunspec:
+            profile = resolve(profile, nominal_places(profile))
+        roles |= {point.role for point in profile.points if not point.role.endswith("_SF")}
+    attributes = {attribute for physics in PHYSICS for attribute in physics.ATTRIBUTES}
+    wanted = {*profile_names(), *roles, *attributes, *Fault}
+    assert sorted(word for word in wanted if f"`{word}`" not in text) == []
+
+
+def test_the_example_in_the_reference_is_a_profile() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "profiles.md").read_text(encoding="utf-8")
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    assert parse_profile(example, file="reference").point("current_limit_set").charge_min == 6
