@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from feederloop.simulators.envelope.box import Bools, Box, Interval, Limits
+from feederloop.simulators.envelope.box import Bools, Box, Limits
 from feederloop.simulators.envelope.certificate import Certifier, distinct
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
@@ -80,19 +80,11 @@ def voltage_rows(feeder: Feeder, limits: Limits) -> Watched:
     )
 
 
-def branch_rows(certifier: Certifier, interval: Interval) -> Watched:
-    """Currents of the phase conductors that the caps could overload, along and against the phase's own voltage."""
+def branch_rows(certifier: Certifier) -> Watched:
+    """Currents of the phase conductors whose rating is known, along and against the phase's own voltage."""
     feeder = certifier.power_flow.feeder
     branches, conductors = feeder.branches, certifier.conductors
-    greatest = np.where(
-        interval.active,
-        np.maximum(interval.export_cap_kw, interval.import_cap_kw),
-        np.abs(interval.p_kw) + interval.uncertainty_kw,
-    )
-    reactive = np.maximum(np.abs(interval.q_low_kvar), np.abs(interval.q_high_kvar))
-    apparent = np.hypot(greatest, reactive)[feeder.injector_point] * 1e3 * feeder.injector_share
-    possible = np.abs(branches.i0[conductors]) + np.abs(branches.gain[conductors]) @ (apparent / np.abs(feeder.w) / 0.8)
-    chosen = np.repeat(conductors[possible > certifier.allowed_a[conductors]], 2)
+    chosen = np.repeat(conductors[np.isfinite(certifier.allowed_a[conductors])], 2)
     along_voltage = np.exp(-2j * np.pi / 3 * branches.row_phase[chosen]) * _low_voltage_turn(feeder)
     return Watched(
         gain=branches.gain[chosen],
@@ -151,6 +143,10 @@ class LinearModel:
         by_p, by_q = weights @ tangent.by_p, weights @ tangent.by_q
         value = watched.sign * (watched.direction.conj() * phasor).real
         return cls(by_p, by_q, value - by_p @ p_kw - by_q @ q_kvar)
+
+    def subset(self, rows: Ints) -> "LinearModel":
+        """Return some of the rows."""
+        return LinearModel(self.by_p[rows], self.by_q[rows], self.origin[rows])
 
 
 def worst(by: Floats, low: Floats, high: Floats) -> Floats:
