@@ -74,7 +74,7 @@ def test_unknown_key_gets_the_nearest_name(data: dict[str, Any], key: str, neare
     ("data", "key", "nearest"),
     [
         ({"scheme": "doe_lm"}, "scheme", "doe_lem"),
-        ({"envelope": {"rule": "proportional"}}, "envelope.rule", "proportional_fair"),
+        ({"envelope": {"rule": "proportional_fiar"}}, "envelope.rule", "proportional_fair"),
         ({"limits": {"standard": "en50160"}}, "limits.standard", "en_50160"),
         ({"weather": {"kind": "clear_sky"}}, "weather.kind", "clear_sky_index"),
         ({"time": {"time_zone": "Europe/Londn"}}, "time.time_zone", "Europe/London"),
