@@ -53,6 +53,22 @@ class OpenDSSPeer:
                 self._run(f"edit load.{load} yearly=s{row}")
         self.rewind()
 
+    def solve_one(self, p_kw: np.ndarray) -> np.ndarray:
+        """Solve a single scenario of [points] net active powers, export positive; return voltages as OpenDSS does."""
+        circuit = self.engine.ActiveCircuit
+        if circuit.Solution.Mode != 0:
+            self._run("set mode=snapshot")
+        loads = circuit.Loads
+        more = loads.First
+        for names, kw in zip(self._load_of_point, p_kw.tolist(), strict=True):
+            for _ in names:
+                loads.kW = -kw / len(names)
+                loads.kvar = 0.0
+                more = loads.Next
+        if more:
+            raise RuntimeError("OpenDSS has loads that are no connection points")
+        return self.next_voltages()
+
     def rewind(self) -> None:
         """Back to the first scenario."""
         self._run("set mode=yearly number=1 hour=0 stepsize=1h")

@@ -1,0 +1,228 @@
+"""Wrong certificates are caught: each wrong sign or bound in the proof breaks at one of a fixed battery of attacks.
+
+Two changes that are not in the list would survive. Taking the length where the negated one is meant in `found` only
+loosens the proof: the simple bound is the smaller one then. Charging half of what a wrong end costs would be unsound,
+but bounds of derivatives are so wide, by a factor of two and more, that no attack shows it.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from peers import adversary
+
+from feederloop.simulators.envelope import certificate, enclosure
+from feederloop.simulators.envelope.box import Box, Limits
+from feederloop.simulators.grid import sensitivity
+from feederloop.simulators.grid.feeder import Branches, Feeder
+from feederloop.simulators.grid.powerflow import PowerFlow
+from feederloop.simulators.grid.sensitivity import Tangent
+
+MODULES = {module.__name__.rpartition(".")[2]: module for module in (sensitivity, enclosure, certificate)}
+# The last ones are where signs change inside the box, where a direction has to turn, and where a span sags.
+CASES = (*range(120), 307, 390, 650, 863, 1666)
+
+# name: module, what is there, what is put there instead
+MUTATIONS = {
+    "sign of a row's derivative": ("certificate", "weights = rows.sign *", "weights = -rows.sign *"),
+    "direction not conjugated": ("certificate", "turned = direction.conj()[:, None]", "turned = direction[:, None]"),
+    "no rest term": ("certificate", "+ of._abs_z @ rest", "+ 0.0 * (of._abs_z @ rest)"),
+    "no reactive power in the simple bound": ("certificate", "(share * half_q[point])", "(0.0 * half_q[point])"),
+    "nothing across the direction": ("certificate", "+ reach**2 / (2 * np", "+ 0.0 * reach**2 / (2 * np"),
+    "direction does not turn": ("certificate", "rows.turn[:, None] * (gain", "0.0 * rows.turn[:, None] * (gain"),
+    "derivatives do not change": (
+        "certificate",
+        "error = gain @ enclosure.slope",
+        "error = 0.0 * (gain @ enclosure.slope)",
+    ),
+    "wrong ends cost nothing": ("certificate", "extra += np.minimum(wrong, either).sum(axis=1)", "extra += 0.0"),
+    "ends of q swapped": ("certificate", "half_q[:, None] * patterns", "-half_q[:, None] * patterns"),
+    "ends of p swapped": ("certificate", "half_p[:, None] * patterns", "-half_p[:, None] * patterns"),
+    "only the corner of p": (
+        "certificate",
+        "self._solve_corners(rows, ends[0], ends[1], extra)",
+        "self._solve_corners(rows, ends[0], 0.0 * ends[1], extra)",
+    ),
+    "polygon taken for the circle": ("certificate", " / np.cos(np.pi / FACETS)", ""),
+    "half of the polygon": ("certificate", "2j * np.pi * np.arange(FACETS)", "1j * np.pi * np.arange(FACETS)"),
+    "spans do not sag": ("certificate", "- length**2 / 4", "- 0.0 * length**2 / 4"),
+    "no reach of currents": ("certificate", "abs_gain @ enclosure.current_radius + MARGIN_V", "MARGIN_V"),
+    "radius halved": ("enclosure", "spread = width / room", "spread = 0.5 * width / room"),
+    "power's reaction left out": (
+        "enclosure",
+        "+ size * radius / (volt * room)",
+        "+ 0.0 * size * radius / (volt * room)",
+    ),
+    "voltage taken at the midpoint": (
+        "enclosure",
+        "        room = volt - radius\n        if",
+        "        room = volt\n        if",
+    ),
+    "no dm": ("enclosure", "dm = width / room**2 + np.abs(s)", "dm = 0.0 * np.abs(s)"),
+    "no b": ("enclosure", "b = radius / (volt * room)", "b = 0.0 * radius / (volt * room)"),
+    "slopes without the feedback": ("enclosure", "source + (m + dm)[:, None] * error", "source"),
+    "width of p only": ("enclosure", "np.hypot(half_p, half_q)", "np.abs(half_p)"),
+    "tangent's reaction reversed": ("sensitivity", "k = (s_va.conj()", "k = -(s_va.conj()"),
+    "tangent by q reversed": ("sensitivity", "unit.imag, -unit.real", "-unit.imag, unit.real"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small network, a box, limits, what an adversary found, and uses with their solutions and tangents."""
+
+    power_flow: PowerFlow
+    box: Box
+    limits: Limits
+    found: adversary.Found
+    v: np.ndarray
+    current: np.ndarray
+    tangents: list[np.ndarray]  # complex, ampere per kW and per kvar side by side
+
+
+def random_feeder(rng: np.random.Generator) -> Feeder:
+    """Return a network of impedances that no street would have: any angle, any coupling, at most three injectors."""
+    count = int(rng.integers(1, 4))
+    phase = rng.integers(0, 3, count)
+    buses = count + 2
+    scale = rng.uniform(0.02, 0.5, (3 * buses, 1)) * rng.choice([0.1, 1.0], count)
+    bus_z = scale * np.exp(1j * rng.uniform(float(rng.choice([-np.pi / 2, 0.0])), np.pi / 2, (3 * buses, count)))
+    w = 240.0 * np.exp(-2j * np.pi / 3 * np.tile(np.arange(3), buses))
+    # The last but one bus lies on the straight line between its neighbours, as on a cable.
+    bus_z[3 * count : 3 * count + 3] = 0.5 * (bus_z[:3] + bus_z[-3:])
+    row = 3 * np.arange(count) + phase
+    gain = rng.normal(size=(3, count)) * np.exp(1j * rng.uniform(0, 0.3, (3, count)))
+    ends = np.array([[0, count], [count, count + 1], [0, count + 1]])
+    branches = Branches(
+        names=("line 0", "line 1", "trafo 0"),
+        row_branch=np.array([0, 1, 2]),
+        row_phase=np.array([0, 1, 2]),
+        rating_a=rng.uniform(1.0, 60.0, 3),
+        ends=ends,
+        gain=gain.astype(complex),
+        i0=rng.uniform(0, 3, 3).astype(complex),
+    )
+    none = np.zeros((3, count), dtype=complex)
+    return Feeder(
+        points=tuple(f"point {number}" for number in range(count)),
+        point_bus=np.arange(count),
+        injector_point=np.arange(count),
+        injector_share=np.ones(count),
+        injector_phase=phase,
+        w=w[row],
+        z=np.ascontiguousarray(bus_z[row]),
+        buses=np.arange(buses),
+        bus_vn_v=np.full(buses, 230.0),
+        bus_w=w,
+        bus_z=bus_z,
+        branches=branches,
+        source_w=w[:3],
+        source_z=none,
+        source_gain=none,
+        source_i0=none[:, 0],
+        assumed=(),
+    )
+
+
+def random_box(rng: np.random.Generator, count: int) -> Box:
+    """Return wide and narrow ranges of p, of q and of both."""
+    size = float(rng.choice([0.3, 3.0, 10.0]))
+    centre = size * rng.uniform(-1, 1, (2, count)) * rng.choice([0.0, 1.0])
+    half = (
+        size
+        * rng.uniform(0.2, 1, (2, count))
+        * np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])[rng.integers(3)][:, None]
+    )
+    return Box(centre[0] - half[0], centre[0] + half[0], centre[1] - half[1], centre[1] + half[1])
+
+
+@cache
+def battery() -> tuple[Case, ...]:
+    """Return the cases, attacked once: what was found does not depend on the proof."""
+    return tuple(case for seed in CASES if (case := _case(seed)) is not None)
+
+
+def _case(seed: int) -> Case | None:
+    rng = np.random.default_rng(seed)
+    feeder = random_feeder(rng)
+    box = random_box(rng, len(feeder.points))
+    limits = Limits() if seed % 4 == 0 else Limits(239.9, 240.1, 1e-3, 1e-3)
+    power_flow = PowerFlow(feeder)
+    if enclosure.enclose(power_flow, box) is None:
+        return None
+    phases = pd.Series(["abc"[phase] for phase in feeder.injector_phase])
+    engine = adversary.OwnEngine(feeder)
+    found = adversary.attack(engine, box, phases, starts=8, rows_each=4, inside=True)
+    corners = adversary.random_corners(box, 12, rng)
+    p_kw, q_kvar = (np.concatenate(parts, axis=1) for parts in zip(corners, (found.p_kw, found.q_kvar), strict=True))
+    solution = engine.power_flow.solve(p_kw, q_kvar)
+    s = engine.power_flow.injected_va(p_kw, q_kvar)
+    tangents = [_complex(Tangent.at(feeder, s[:, k], solution.v[:, k])) for k in range(p_kw.shape[1])]
+    return Case(power_flow, box, limits, found, solution.v, solution.current, tangents)
+
+
+def _complex(tangent: Tangent) -> np.ndarray:
+    both = np.concatenate([tangent.by_p, tangent.by_q], axis=1)
+    count = len(both) // 2
+    return both[:count] + 1j * both[count:]
+
+
+def broken_claims(modules: dict[str, ModuleType]) -> Iterator[str]:
+    """Yield every claim of these modules that a case of the battery refutes."""
+    for number, case in enumerate(battery()):
+        discs = modules["enclosure"].enclose(case.power_flow, case.box)
+        if discs is not None:
+            if (np.abs(case.v - discs.v[:, None]) > discs.radius[:, None] + 1e-6).any():
+                yield f"radius of case {number}"
+            if (np.abs(case.current - discs.current[:, None]) > discs.current_radius[:, None] + 1e-6).any():
+                yield f"radius of currents of case {number}"
+            middle, slope = _complex(discs.tangent), np.tile(discs.slope, 2)
+            if any((np.abs(tangent - middle) > slope * (1 + 1e-9) + 1e-7).any() for tangent in case.tangents):
+                yield f"slope of case {number}"
+        proven = modules["certificate"].Certifier(case.power_flow, case.limits).certify(case.box)
+        if case.found.v_max_v > proven.v_max_v + 1e-6:
+            yield f"highest voltage of case {number}"
+        if case.found.v_min_v < proven.v_min_v - 1e-6:
+            yield f"lowest voltage of case {number}"
+        if case.found.loading_percent > proven.loading_max_percent + 1e-6:
+            yield f"loading of case {number}"
+
+
+def mutated(name: str, old: str, new: str) -> dict[str, ModuleType]:
+    """Load the proof's modules under other names, with one expression replaced in one of them."""
+    loaded = {}
+    for module_name, module in MODULES.items():
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        if module_name == name:
+            assert old in source, f"{name}.py no longer has {old!r}: say what stands there now"
+            source = source.replace(old, new)
+        for other in loaded:
+            source = source.replace(f"from {MODULES[other].__name__} import", f"from mutated_{other} import")
+        fresh = ModuleType(f"mutated_{module_name}")
+        sys.modules[fresh.__name__] = fresh
+        exec(compile(source, fresh.__name__, "exec"), fresh.__dict__)
+        loaded[module_name] = fresh
+    return loaded
+
+
+@pytest.fixture(autouse=True)
+def _forget_mutants():
+    yield
+    for module_name in MODULES:
+        sys.modules.pop(f"mutated_{module_name}", None)
+
+
+def test_the_proof_as_it_is_survives_the_battery():
+    assert len(battery()) > len(CASES) // 3
+    assert list(broken_claims(MODULES)) == []
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_wrong_proof_is_caught(mutation):
+    assert next(broken_claims(mutated(*MUTATIONS[mutation])), None) is not None
