@@ -51,13 +51,15 @@ def enclose(power_flow: PowerFlow, box: Box) -> Enclosure | None:
     s, v = s[:, 0], centre.v[:, 0]
     width = half_width_va(feeder, box)
     z, volt, size = feeder.abs_z, np.abs(v), np.abs(s)
+    # The solver stops before it arrives, the farther the nearer the network is to collapse.
+    residual = np.abs(feeder.w + feeder.z @ centre.current[:, 0] - v)
     radius = np.zeros(len(v))
     for _ in range(100):
         room = volt - radius
         if (room <= 0.5 * volt).any():
             return None
         spread = width / room + size * radius / (volt * room)
-        grown = z @ spread
+        grown = z @ spread + residual
         if (grown <= radius).all():
             return _with_slopes(feeder, s, v, centre.current[:, 0], radius, spread, width)
         radius = grown * (1 + 1e-6) + 1e-9
