@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.matcher.clearing import Clearing, no_trade
+from feederloop.simulators.matcher.clearing import Clearing, no_trade, summed
 from feederloop.simulators.matcher.k_double_auction import KDoubleAuction
 from feederloop.simulators.matcher.merit_order import (
     fill,
@@ -125,8 +125,8 @@ def _concluded(book: OrderBook, partners: Partners, agreement: Agreement) -> Cle
     price = np.where(
         kwh > 0, np.clip(agreement.price_per_kwh, least[partners.seller], most[partners.buyer]), agreement.price_per_kwh
     )
-    sold, bought = (np.bincount(who, kwh, traders) for who in (partners.seller, partners.buyer))
-    got, paid = (np.bincount(who, kwh * price, traders) for who in (partners.seller, partners.buyer))
+    sold, bought = (summed(who, kwh, traders) for who in (partners.seller, partners.buyer))
+    got, paid = (summed(who, kwh * price, traders) for who in (partners.seller, partners.buyer))
     traded = sold - bought
     volume = float(kwh.sum())
     return Clearing(
@@ -141,7 +141,7 @@ def _concluded(book: OrderBook, partners: Partners, agreement: Agreement) -> Cle
 def _marginal_limits(book: OrderBook, partners: Partners, kwh: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the highest limit of each seller's orders in use, and the lowest of each buyer's, [traders]."""
     traders = len(book.traders)
-    total = np.bincount(partners.seller, kwh, traders) + np.bincount(partners.buyer, kwh, traders)
+    total = summed(partners.seller, kwh, traders) + summed(partners.buyer, kwh, traders)
     used = _filled(book, total) > 0
     least, most = np.full(traders, -np.inf), np.full(traders, np.inf)
     asks, bids = used & book.is_ask, used & ~book.is_ask

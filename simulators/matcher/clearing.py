@@ -127,12 +127,12 @@ def clearing_of(
         blocking: See `Clearing`.
         negotiation: See `Clearing`.
     """
-    matched = _summed(np.concatenate([pairs.ask, pairs.bid]), np.tile(pairs.kwh, 2), len(book))
+    matched = summed(np.concatenate([pairs.ask, pairs.bid]), np.tile(pairs.kwh, 2), len(book))
     seller, buyer, traders = book.trader[pairs.ask], book.trader[pairs.bid], len(book.traders)
     half_fee = pairs.fee_per_kwh / 2
-    got = _summed(seller, pairs.kwh * (pairs.price_per_kwh - half_fee), traders)
-    paid = _summed(buyer, pairs.kwh * (pairs.price_per_kwh + half_fee), traders)
-    traded = _summed(seller, pairs.kwh, traders) - _summed(buyer, pairs.kwh, traders)
+    got = summed(seller, pairs.kwh * (pairs.price_per_kwh - half_fee), traders)
+    paid = summed(buyer, pairs.kwh * (pairs.price_per_kwh + half_fee), traders)
+    traded = summed(seller, pairs.kwh, traders) - summed(buyer, pairs.kwh, traders)
     trades = traded != 0
     volume = float(pairs.kwh.sum())
     return Clearing(
@@ -147,6 +147,13 @@ def clearing_of(
     )
 
 
-def _summed(where: IntArray, values: FloatArray, length: int) -> FloatArray:
+def summed(where: IntArray, values: FloatArray, length: int) -> FloatArray:
+    """Add values up by what they belong to, [length].
+
+    Args:
+        where: Index of what each belongs to.
+        values: Of the same length.
+        length: How many things there are.
+    """
     # bincount answers in integers when it is given nothing at all.
     return np.bincount(where, values, length).astype(np.float64)

@@ -150,6 +150,11 @@ class TradingFloor:
         asks, bids = (np.array(column, dtype=np.int64) for column in columns[:2])
         return Pairs(asks, bids, *(np.array(column, dtype=np.float64) for column in columns[2:]))
 
+    def refused_kwh(self, orders: int) -> FloatArray:
+        """Return how much of each order is left in pieces that the gate has refused at least once, [orders]."""
+        refused = np.array(self._left) * (np.array(self._refusals) > 0)
+        return np.bincount(np.array(self._order, dtype=np.int64), refused, orders).astype(np.float64)
+
     def _meet(self, new: int, others: list[tuple[float, float, int]]) -> None:
         """Let a piece trade with those who wait, best first, as far as limits, fees and the gate allow."""
         passed_over = []

@@ -22,6 +22,7 @@ BUILT_IN = {
     "k_double_auction": "feederloop.simulators.matcher.k_double_auction:KDoubleAuction",
     "mcafee": "feederloop.simulators.matcher.trade_reduction:TradeReduction",
     "mid_market_rate": "feederloop.simulators.matcher.administered:MidMarketRate",
+    "network_checked": "feederloop.simulators.matcher.network_check:NetworkCheckedAuction",
     "stable_matching": "feederloop.simulators.matcher.stable:StableMatching",
     "supply_demand_ratio": "feederloop.simulators.matcher.administered:SupplyDemandRatio",
 }

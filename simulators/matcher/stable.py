@@ -91,13 +91,13 @@ class StableMatching:
             served_share: How well each trader was served so far, [traders].
         """
         ask, bid = book.price_per_kwh[asks], book.price_per_kwh[bids]
-        price = bid[:, None] / 2 + ask[None, :] / 2
-        way = np.zeros_like(price)
+        price: FloatArray = bid[:, None] / 2 + ask[None, :] / 2
+        way = np.zeros((len(bids), len(asks)))
         if self._distance_km is not None:
-            way = self.distance_per_kwh_km * self._distance_km[np.ix_(book.trader[bids], book.trader[asks])]
+            way += self.distance_per_kwh_km * self._distance_km[np.ix_(book.trader[bids], book.trader[asks])]
         green = np.zeros(len(asks))
         if self._has_pv is not None:
-            green = self.green_premium_per_kwh * self._has_pv[book.trader[asks]]
+            green += self.green_premium_per_kwh * self._has_pv[book.trader[asks]]
         to_bids, to_asks = green[None, :] - price - way, price - way
         # To trade must be worth the way for both, and within both limits.
         possible = (bid[:, None] >= ask[None, :]) & (to_bids >= -bid[:, None]) & (to_asks >= ask[None, :])
