@@ -40,6 +40,11 @@ class Photovoltaics(Section):
         (90.0, 270.0), "°", "Azimuth clockwise from north (180 is south), [min, max] of a uniform draw"
     )
     inverter_ratio: Positive = quantity(1.0, "kVA/kWp", "Apparent power of the inverter per peak power of its modules")
+    volt_var: bool = setting(
+        False,
+        "Whether inverters answer to their own voltage by the volt-var and volt-watt responses of AS/NZS 4777.2; "
+        "certified envelopes then hold for them too, and are tighter",
+    )
 
 
 class ChargerPowers(Section):

@@ -28,13 +28,15 @@ class Actors:
         pv_states: Their states before the first step.
         charger: Chargers.
         ev_states: Their states before the first step.
-        fleet: All vehicles.
+        fleets: All vehicles, those at simulated chargers and those at devices of a bench.
         limits: Who tells a prosumer its limits: the envelope controller's connection points or constant ones.
         controller: The envelope controller.
         trader: Those who trade locally.
         auction: Where they meet.
         participant: Those whom an aggregator or a DSO coordinates.
         coordination: Who does that.
+        desks: What passes between the run and the devices of a bench.
+        clock: The clock on the wall, in real time.
     """
 
     household: Entities
@@ -51,10 +53,12 @@ class Actors:
     pv_states: dict[str, dict[str, Any]] = field(default_factory=dict)
     charger: Entities = field(default_factory=dict)
     ev_states: dict[str, dict[str, Any]] = field(default_factory=dict)
-    fleet: Entity | None = None
+    fleets: list[Entity] = field(default_factory=list)
     limits: Entities = field(default_factory=dict)
     controller: Entity | None = None
     trader: Entities = field(default_factory=dict)
     auction: Entity | None = None
     participant: Entities = field(default_factory=dict)
     coordination: Entity | None = None
+    desks: list[Entity] = field(default_factory=list)
+    clock: Entity | None = None

@@ -26,6 +26,12 @@ def connect(world: WatchedWorld, arrangement: Arrangement, actors: Actors) -> No
         _connect_limits(world, actors)
     if actors.trader:
         _connect_market(world, actors)
+    if actors.participant:
+        _connect_coordination(world, actors)
+        if arrangement.aggregated:
+            _connect_aggregator(world, actors)
+        else:
+            _connect_posted_prices(world, actors)
 
 
 def _connect_plants(world: WatchedWorld, actors: Actors) -> None:
@@ -35,6 +41,8 @@ def _connect_plants(world: WatchedWorld, actors: Actors) -> None:
             if name in source:
                 world.connect(source[name], point, "p_kw", "q_kvar")
         _previous(world, point, actors.account[name], {"meter_kwh": 0.0}, {"meter_kwh": "meter_kwh"})
+        if name in actors.pv:
+            _previous(world, point, actors.pv[name], {"v_v": float("nan")}, {"v_v": "v_v"})
 
 
 def _connect_managers(world: WatchedWorld, actors: Actors) -> None:
@@ -72,6 +80,31 @@ def _connect_market(world: WatchedWorld, actors: Actors) -> None:
         world.connect(manager, trader, "curve_price_per_kwh", "curve_kwh")
         world.connect(trader, actors.account[name], *trade)
         _previous(world, trader, manager, trade, {attr: attr for attr in trade})
+
+
+def _connect_coordination(world: WatchedWorld, actors: Actors) -> None:
+    """Whoever coordinates is told forecasts and vehicles."""
+    for name, participant in actors.participant.items():
+        world.connect(actors.forecast[name], participant, "household_p_kw", "household_q_kvar", "pv_available_kw")
+        if name in actors.charger:
+            state = {attr: attr for attr in _VEHICLE}
+            _previous(world, actors.charger[name], participant, actors.ev_states[name], state)
+
+
+def _connect_aggregator(world: WatchedWorld, actors: Actors) -> None:
+    """An aggregator sets chargers and inverters itself, and tells the market what it planned."""
+    for name, participant in actors.participant.items():
+        world.connect(participant, actors.account[name], "position_kwh", "traded_kwh", "traded_price_per_kwh")
+        if name in actors.charger:
+            world.connect(participant, actors.charger[name], ("ev_set_kw", "p_set_kw"))
+        if name in actors.pv:
+            world.connect(participant, actors.pv[name], ("pv_limit_kw", "p_limit_kw"))
+
+
+def _connect_posted_prices(world: WatchedWorld, actors: Actors) -> None:
+    """Energy managers keep to what they answered to the last prices."""
+    for name, participant in actors.participant.items():
+        world.connect(participant, actors.energy_manager[name], "assigned_kwh")
 
 
 def _previous(

@@ -90,7 +90,7 @@ class Starter:
     async def _start_devices(self, actors: Actors) -> None:
         told = self._parameters
         if self._with_pv:
-            pv = await self._sim("pv", **told.clock, **told.sun, seed=self._scenario.seed)
+            pv = await self._sim("pv", **told.clock, **told.sun, **told.inverters, seed=self._scenario.seed)
             actors.pv = await _create(pv.Inverter, self._with_pv)
             actors.pv_states = await pv.call.initial_states()
         if self._with_ev:
@@ -137,7 +137,22 @@ class Starter:
         actors.auction = (await matcher.Auction.create(1))[0]
 
     async def _start_coordinator(self, actors: Actors) -> None:
-        raise NotImplementedError
+        told, variant = self._parameters, self._arrangement.coordinator
+        known = {
+            **told.clock,
+            **told.intervals,
+            **told.network,
+            "tariff": told.prices(),
+            "limits": told.limits(),
+            "options": self._scenario.room("energy_manager"),
+        }
+        if variant == "transactive":
+            coordinator = await self._sim("transactive", **known, rules=self._scenario.room("price_based"))
+        else:
+            more = {"curtail_pv": self._scenario.ev_coordination.curtail_pv, "truth": told.truth()}
+            coordinator = await self._sim("aggregator", **known, **more, variant=variant)
+        actors.participant = await _create(coordinator.Participant, self._sites)
+        actors.coordination = (await coordinator.Coordination.create(1))[0]
 
     async def _sim(self, name: str, **params: Any) -> Any:
         elsewhere = self._scenario.room("simulators").get(name)
