@@ -10,7 +10,8 @@ from peers.power_grid_model_3ph import PowerGridModelPeer
 
 from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.grid.feeder import Feeder
-from feederloop.simulators.grid.powerflow import PowerFlow
+from feederloop.simulators.grid.powerflow import PowerFlow, unbalance_percent
+from feederloop.simulators.pv.volt_var import volt_var_share
 
 Evaluate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """[quantities, scenarios] from [points, scenarios] p_kw and q_kvar; every quantity is worse the higher it is."""
@@ -41,6 +42,37 @@ class OwnEngine(Engine):
         volts = np.abs(self.power_flow.bus_voltages(current)).reshape(len(self._low), -1)[self._low]
         loading = self.power_flow.branch_loading_percent(current).reshape(-1, p_kw.shape[1])
         return np.concatenate([volts, -volts, loading])
+
+
+class UnbalanceEngine(OwnEngine):
+    """Voltage unbalance factors in percent of every low-voltage bus, in the place of voltages and of loadings."""
+
+    def __init__(self, feeder: Feeder) -> None:
+        super().__init__(feeder)
+        self.nodes //= 3
+
+    def evaluate(self, p_kw: np.ndarray, q_kvar: np.ndarray) -> np.ndarray:
+        current = self.power_flow.solve(p_kw, q_kvar).current
+        vuf = unbalance_percent(self.power_flow.bus_voltages(current))[self._low[::3]]
+        return np.concatenate([vuf, -vuf, vuf])
+
+
+class VoltVarEngine(OwnEngine):
+    """As the own engine, with inverters whose reactive power follows their voltage, each on a single phase."""
+
+    def __init__(self, feeder: Feeder, rated_kva: np.ndarray) -> None:
+        super().__init__(feeder)
+        self._rated_kva = rated_kva[:, None]
+
+    def evaluate(self, p_kw: np.ndarray, q_kvar: np.ndarray) -> np.ndarray:
+        supplied = np.zeros_like(q_kvar)
+        for _ in range(60):
+            volts = np.abs(self.power_flow.solve(p_kw, q_kvar + supplied).v)
+            wanted = self._rated_kva * volt_var_share(volts)
+            if np.abs(wanted - supplied).max() < 1e-9:
+                return super().evaluate(p_kw, q_kvar + supplied)
+            supplied = (supplied + wanted) / 2  # damped: the droop is steep
+        raise ArithmeticError("voltage and reactive power found no balance")
 
 
 class PowerGridModelEngine(Engine):

@@ -184,3 +184,29 @@ def assert_published_holds(net, points, rule: str, seed: int, rounds: int = 12, 
     else:
         again = adversary.attack(peer, uses, points["phase"], seed=seed)
     assert_within(again, certificate, PEER_V)
+
+
+@settings(max_examples=5, deadline=None)
+@given(recipe=RECIPES, limit_percent=st.sampled_from([0.1, 2.0]))
+def test_no_unbalance_found_exceeds_what_was_proven(recipe, limit_percent):
+    net, points = network(recipe)
+    feeder, uses = Feeder.from_network(net, points), box(recipe)
+    certificate = Certifier(PowerFlow(feeder), Limits(vuf_percent=limit_percent)).certify(uses)
+    if np.isfinite(certificate.v_max_v):
+        found = adversary.attack(adversary.UnbalanceEngine(feeder), uses, points["phase"], seed=recipe.seed)
+        assert found.v_max_v <= certificate.vuf_max_percent + 1e-7
+
+
+@settings(max_examples=5, deadline=None)
+@given(recipe=RECIPES, rated_kva=st.sampled_from([1.0, 5.0, 10.0]), limits=LIMITS)
+def test_nothing_found_with_volt_var_inverters_exceeds_what_was_proven(recipe, rated_kva, limits):
+    recipe = replace(recipe, three_phase_share=0.0)
+    net, points = network(recipe)
+    feeder, uses = Feeder.from_network(net, points), box(recipe)
+    rated = np.where(np.arange(recipe.customers) % 3 < 2, rated_kva, 0.0)
+    certificate = Certifier(PowerFlow(feeder), limits).certify(uses, rated)
+    if np.isfinite(certificate.v_max_v):
+        found = adversary.attack(
+            adversary.VoltVarEngine(feeder, rated), uses, points["phase"], seed=recipe.seed, rounds=4
+        )
+        assert_within(found, certificate, 1e-5)
