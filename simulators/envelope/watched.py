@@ -138,7 +138,9 @@ class LinearModel:
         current = solution.current[:, 0]
         tangent = Tangent.at(power_flow.feeder, s[:, 0], solution.v[:, 0])
         phasor = watched.offset + watched.gain @ current
-        watched.direction = np.where(watched.is_voltage, phasor / np.abs(phasor), watched.direction)
+        # A current may be zero at the midpoint; its rows keep their own directions.
+        along_itself = phasor / np.maximum(np.abs(phasor), 1e-300)
+        watched.direction = np.where(watched.is_voltage, along_itself, watched.direction)
         weights = watched.sign[:, None] * along(watched.gain, watched.direction)
         by_p, by_q = weights @ tangent.by_p, weights @ tangent.by_q
         value = watched.sign * (watched.direction.conj() * phasor).real
