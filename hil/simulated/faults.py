@@ -24,7 +24,7 @@ class Fault(StrEnum):
     EXCEPTION = "exception"
     """Answers every request with the exception [code]."""
     NAN = "nan"
-    """Measured values read as missing or as no number."""
+    """Measured values read as missing or as no number; as 0 on devices that have no way to say so."""
     OUT_OF_RANGE = "out_of_range"
     """The total power reads [factor] times the truth and more than the rating."""
     IGNORE_SETPOINTS = "ignore_setpoints"

@@ -45,6 +45,12 @@ class _Handler(ServerRequestHandler):
     answer the first request with the number of the second. Here each answer keeps the number of its own request.
     """
 
+    def handle_later(self) -> None:
+        # Inherited, this goes by way of another thread's future, which costs more than the answer does.
+        task = self.loop.create_task(self.handle_request())
+        self.server.answering.add(task)
+        task.add_done_callback(self.server.answering.discard)
+
     async def handle_request(self) -> None:
         pdu, addr = self.last_pdu, self.last_addr
         if pdu is None:
@@ -101,6 +107,7 @@ class _Serving:
     """What the servers have in common: which devices they serve, and handlers that know faults."""
 
     devices: Mapping[int, SimulatedDevice]
+    answering: set[asyncio.Task[None]]
     is_line = False
 
     def callback_new_connection(self) -> _Handler:
@@ -170,7 +177,7 @@ async def serve(
         server = _TlsServer(context, address=(address.host, address.port), sslctx=tls)
     else:
         server = _TcpServer(context, address=(address.host, address.port))
-    server.devices = units
+    server.devices, server.answering = units, set()
     try:
         await server.serve_forever(background=True)
     except (RuntimeError, OSError) as error:
