@@ -29,6 +29,8 @@ Build = Callable[[WatchedWorld, Scenario, Path], Awaitable[None]]
 
 SETTLING_S = 1
 """The last interval is settled from meters that arrive one step later: everybody steps once more at the very end."""
+PATIENT = ("clock",)
+"""A clock on the wall sleeps within its step."""
 PACKAGES = ("feederloop", "mosaik", "mosaik-api-v3", "pandapower", "highspy", "numpy", "pandas", "pyarrow")
 
 
@@ -91,7 +93,7 @@ def run_scenario(
     scenario: Scenario,
     *,
     out: Path | str | None = None,
-    progress: bool | None = None,
+    progress: bool | Callable[[float], None] | None = None,
     quiet: bool = False,
     build: Build | None = None,
 ) -> RunResult:
@@ -100,7 +102,8 @@ def run_scenario(
     Args:
         scenario: The scenario.
         out: Folder for the results, new or empty; `runs/<scenario>-<time>` by default.
-        progress: Whether to show how far it has come; by default unless quiet.
+        progress: Whether to show how far it has come, by default unless quiet; or what to call with the simulated
+            seconds reached instead.
         quiet: Show nothing.
         build: What starts and connects the simulators; by default the wiring of the scenario's scheme.
 
@@ -117,13 +120,14 @@ def run_scenario(
         write_whole(folder / SCENARIO_FILE, _scenario_text(scenario, status.versions))
         status.write(folder)
         # Matrices here are too small for several threads to help, and how many there are changes the last bit.
-        with threadpool_limits(limits=1), _display(scenario, show=progress is not False and not quiet) as on_progress:
+        with threadpool_limits(limits=1), _display(scenario, progress, quiet=quiet) as on_progress:
             outcome = run_world(
                 lambda world: chosen(world, scenario, folder),
                 until=scenario.time.duration_s + SETTLING_S,
                 step_time_limit_s=scenario.run.step_time_limit_s,
                 log_folder=folder / "logs",
                 on_progress=on_progress,
+                patient=PATIENT,
             )
         _raise_input_error(outcome)
     except InputError:
@@ -283,8 +287,13 @@ def _wiring() -> Build:
 
 
 @contextlib.contextmanager
-def _display(scenario: Scenario, *, show: bool) -> Iterator[Callable[[float], None] | None]:
-    if not show:
+def _display(
+    scenario: Scenario, progress: bool | Callable[[float], None] | None, *, quiet: bool
+) -> Iterator[Callable[[float], None] | None]:
+    if callable(progress):
+        yield progress
+        return
+    if progress is False or quiet:
         yield None
         return
     time = scenario.time

@@ -35,6 +35,7 @@ CERTIFICATE_COLUMNS = {
     "floor_cut": "bool",
     "proof_cost_kw": FLOAT,
 }
+COORDINATION_COLUMNS = {"rounds": "int64", "messages": "int64", "rows": "int64", "excess_kw": FLOAT}
 ORDER_COLUMNS = {
     "prosumer": "string",
     "side": "string",
@@ -64,6 +65,7 @@ class _Tables:
         await self._physics()
         await self._network()
         await self._market()
+        await self._bench()
 
     async def _physics(self) -> None:
         actors = self._actors
@@ -81,9 +83,10 @@ class _Tables:
             state = {"p_kw": FLOAT, "soc_kwh": FLOAT, "plugged": "bool"}
             cars = await self._table("ev", "per_entity", state, rows=list(actors.charger), index_column="prosumer")
             self._send(actors.charger, cars, *state)
-        if actors.fleet is not None:
+        if actors.fleets:
             sessions = await self._table("ev_session", "rows", SESSION_COLUMNS, time_column=None)
-            self._world.connect(actors.fleet, sessions, "sessions_ended")
+            for fleet in actors.fleets:
+                self._world.connect(fleet, sessions, "sessions_ended")
 
     async def _network(self) -> None:
         actors, record = self._actors, self._scenario.record
@@ -120,6 +123,10 @@ class _Tables:
         if actors.controller is not None:
             proof = await self._table("certificate", "per_entity", CERTIFICATE_COLUMNS, **traded)
             self._world.connect(actors.controller, proof, *CERTIFICATE_COLUMNS)
+        if actors.coordination is not None:
+            began = settled | {"stamp_offset_s": 0}
+            coordination = await self._table("coordination", "per_entity", COORDINATION_COLUMNS, **began)
+            self._world.connect(actors.coordination, coordination, *COORDINATION_COLUMNS)
         if actors.auction is not None:
             trades = await self._per_prosumer("trades", ("traded_kwh", "price_per_kwh"), **traded)
             self._send(actors.trader, trades, "traded_kwh", ("traded_price_per_kwh", "price_per_kwh"))
@@ -128,6 +135,18 @@ class _Tables:
             result = ("price_per_kwh", "volume_kwh", "offered_kwh", "wanted_kwh")
             market = await self._table("market", "per_entity", dict.fromkeys(result, FLOAT), **traded)
             self._world.connect(actors.auction, market, *result)
+
+    async def _bench(self) -> None:
+        actors = self._actors
+        if actors.desks:
+            from feederloop.hil.adapters import IO_COLUMNS
+
+            exchanged = await self._table("device_io", "rows", IO_COLUMNS)
+            for desk in actors.desks:
+                self._world.connect(desk, exchanged, "device_io")
+        if actors.clock is not None:
+            clock = await self._table("clock", "per_entity", {"late_s": FLOAT})
+            self._world.connect(actors.clock, clock, "late_s")
 
     async def _per_prosumer(self, name: str, columns: tuple[str, ...], **more: Any) -> Entity:
         kinds = dict.fromkeys(columns, FLOAT)

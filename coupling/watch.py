@@ -6,6 +6,7 @@ thread that asked for the run reads it, because a simulator that blocks the work
 
 import time
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +72,11 @@ class Watch:
     Args:
         step_limit_s: Seconds on the wall that a step, an output or a finalize may take.
         start_limit_s: Seconds on the wall that a call may take before the first step.
+        patient: Ids of simulators whose steps may take any time, as that of a clock on the wall.
     """
 
-    def __init__(self, step_limit_s: float, start_limit_s: float) -> None:
+    def __init__(self, step_limit_s: float, start_limit_s: float, patient: Collection[str] = ()) -> None:
+        self._patient = frozenset(patient)
         self._limits = {START: start_limit_s, RUN: step_limit_s, FINALIZE: step_limit_s}
         self.phase = START
         self.failure: Failure | None = None
@@ -123,7 +126,9 @@ class Watch:
         if blocking:
             self._blocking = call
         if name == "step" and time_s is not None:
-            self.latest_step_s = max(self.latest_step_s, time_s)
+            # A patient simulator waits for its time, which has not come: a run that is to stop does not wait with it.
+            if simulator not in self._patient:
+                self.latest_step_s = max(self.latest_step_s, time_s)
             self._reached.setdefault(simulator, time_s)
         return call
 
@@ -157,6 +162,8 @@ class Watch:
         return {call.simulator for call in list(self._calls.values())}
 
     def _is_overdue(self, call: _Call) -> bool:
+        if call.name == "step" and call.simulator in self._patient:
+            return False
         waited_s = self.waited_s(call)
         if waited_s > min(self.limit_s, DEAD_PROCESS_S):
             # a reset connection leaves mosaik waiting for ever

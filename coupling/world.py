@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -82,6 +82,7 @@ def run_world(
     grace_s: float = 5.0,
     log_folder: Path | None = None,
     on_progress: Callable[[float], None] | None = None,
+    patient: Collection[str] = (),
 ) -> WorldOutcome:
     """Build a world and run it to its end.
 
@@ -95,6 +96,7 @@ def run_world(
         grace_s: Seconds that a blocked simulator gets to come back once the run has to end.
         log_folder: Where the output of remote simulators is kept; nowhere by default.
         on_progress: Called in this thread with the simulated seconds reached, about ten times a second.
+        patient: Ids of simulators whose steps may take any time, as that of a clock on the wall.
 
     Returns:
         How it ended. Nothing that a simulator does is raised.
@@ -106,7 +108,7 @@ def run_world(
             log_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         # filters stay as they are: whoever turns warnings into errors gets errors
         caught = stack.enter_context(warnings.catch_warnings(record=True))
-        watch = Watch(step_time_limit_s, start_time_limit_s)
+        watch = Watch(step_time_limit_s, start_time_limit_s, patient)
         worker = _Worker(build, watch, until, log_folder, start_time_limit_s, grace_s)
         stack.enter_context(_stop_signals(worker.request_stop))
         worker.thread.start()

@@ -43,7 +43,9 @@ class Limits(Section):
     import_kw: NonNegative | None = setting(None, "Most that it may draw; its rating without (kW)")
     export_kw: NonNegative | None = setting(None, "Most that it may feed in; its rating without (kW)")
     ramp_kw_per_s: Positive | None = setting(None, "How fast power may grow; none: at once (kW/s)")
-    write_interval_s: NonNegative = quantity(1.0, "s", "Least time between two set-points, if the device wants no longer")
+    write_interval_s: NonNegative = quantity(
+        1.0, "s", "Least time between two set-points, if the device wants no longer"
+    )
     flash_writes_per_day: int = quantity(50, "1", "Writes a day to registers that are kept in flash", ge=0)
 
 
@@ -178,7 +180,8 @@ class Bench(Section):
     title: Text = setting("", "One line that says what the bench is")
     devices: tuple[DeviceEntry, ...] = Field(min_length=1, description="The devices")
     allow: tuple[Text, ...] = setting(
-        (), "Devices besides those on this machine that may be contacted: host:port:unit, or path:unit for a serial line"
+        (),
+        "Devices besides those on this machine that may be contacted: host:port:unit, or path:unit for a serial line",
     )
     stop_file: Text | None = setting(
         None, "File whose existence is the emergency stop; by default the bench file's name with .stop"
@@ -189,7 +192,9 @@ class Bench(Section):
     on_emergency_stop: Literal["hold", "end_run"] = setting(
         "hold", "hold: the run goes on and records devices in their safe state; end_run: it ends"
     )
-    on_lost: Literal["continue", "end_run"] = setting("continue", "What a device that no longer answers means for the run")
+    on_lost: Literal["continue", "end_run"] = setting(
+        "continue", "What a device that no longer answers means for the run"
+    )
     timeout_s: Positive = quantity(0.3, "s", "Time that a device has for an answer")
 
     _file: Path | None = PrivateAttr(default=None)

@@ -38,12 +38,18 @@ def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[P
     except InputError as error:
         names = profile_names()
         nearest = nearest_of(entry.profile, names)
-        yield bench.problem(error.message, index, "profile", value=entry.profile, nearest=nearest, allowed=", ".join(names))
+        yield bench.problem(
+            error.message, index, "profile", value=entry.profile, nearest=nearest, allowed=", ".join(names)
+        )
         return
     if profile.kind not in KINDS[entry.slot]:
         allowed = f"a profile of kind {' or '.join(KINDS[entry.slot])}"
         yield bench.problem(
-            f"is a {profile.kind}, which fills no slot {entry.slot}", index, "profile", value=entry.profile, allowed=allowed
+            f"is a {profile.kind}, which fills no slot {entry.slot}",
+            index,
+            "profile",
+            value=entry.profile,
+            allowed=allowed,
         )
     if entry.mode == "armed" and (profile.control is None or entry.is_replay):
         why = "a recording takes no set-points" if entry.is_replay else "the profile has no control"
@@ -117,6 +123,8 @@ def check_against(bench: "Bench", sites: Sequence[Mapping[str, Any]]) -> list[Pr
             message = f"has no {entry.slot} in this scenario"
             shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
             problems.append(
-                bench.problem(message, index, "prosumer", value=entry.prosumer, nearest=nearest, allowed=shown or "none")
+                bench.problem(
+                    message, index, "prosumer", value=entry.prosumer, nearest=nearest, allowed=shown or "none"
+                )
             )
     return problems

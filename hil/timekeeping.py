@@ -10,11 +10,12 @@ class WallClock:
     """The clock on the wall, running `factor` times as fast."""
 
     def __init__(self, factor: float = 1.0) -> None:
-        self._factor = factor
+        self.rate = factor
         self._start = time.monotonic()
 
     def __call__(self) -> float:
-        return (time.monotonic() - self._start) * self._factor
+        """Return the time, seconds."""
+        return (time.monotonic() - self._start) * self.rate
 
 
 class PushedClock:
@@ -24,6 +25,7 @@ class PushedClock:
         self._now = 0.0
 
     def __call__(self) -> float:
+        """Return the time, seconds."""
         return self._now
 
     def push(self, seconds: float) -> None:

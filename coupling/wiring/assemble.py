@@ -8,22 +8,26 @@ from feederloop.coupling.tables import prosumer_table, record
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.wiring.arrangement import arrangement_of
 from feederloop.coupling.wiring.connect import connect
+from feederloop.coupling.wiring.held import HeldBench, connect_bench
 from feederloop.coupling.wiring.start import Starter
 from feederloop.simulators.grid.networks import connection_points, load_network
 
 
-async def build(world: WatchedWorld, scenario: Scenario, folder: Path) -> None:
+async def build(world: WatchedWorld, scenario: Scenario, folder: Path, *, bench: HeldBench | None = None) -> None:
     """Start and connect all simulators of the scenario.
 
     Args:
         world: An empty world.
         scenario: A valid scenario.
         folder: Where the recorder writes.
+        bench: Devices that take simulated ones' places.
     """
     points = connection_points(load_network(scenario.grid.network, feeders=scenario.grid.feeders))
     sites = draw_population(scenario, points)
     prosumer_table(folder, sites)
     arrangement = arrangement_of(scenario)
-    actors = await Starter(world, scenario, arrangement, sites, folder).start()
+    actors = await Starter(world, scenario, arrangement, sites, folder, bench).start()
     connect(world, arrangement, actors)
+    if bench is not None:
+        connect_bench(world, actors, bench)
     await record(world, scenario, actors)

@@ -40,9 +40,9 @@ def _connect_plants(world: WatchedWorld, actors: Actors) -> None:
         for source in (actors.household, actors.pv, actors.charger):
             if name in source:
                 world.connect(source[name], point, "p_kw", "q_kvar")
-        _previous(world, point, actors.account[name], {"meter_kwh": 0.0}, {"meter_kwh": "meter_kwh"})
+        previous(world, point, actors.account[name], {"meter_kwh": 0.0}, {"meter_kwh": "meter_kwh"})
         if name in actors.pv:
-            _previous(world, point, actors.pv[name], {"v_v": float("nan")}, {"v_v": "v_v"})
+            previous(world, point, actors.pv[name], {"v_v": float("nan")}, {"v_v": "v_v"})
 
 
 def _connect_managers(world: WatchedWorld, actors: Actors) -> None:
@@ -54,11 +54,11 @@ def _connect_managers(world: WatchedWorld, actors: Actors) -> None:
     for name, plant in actors.pv.items():
         manager = actors.energy_manager[name]
         world.connect(manager, plant, ("pv_limit_kw", "p_limit_kw"))
-        _previous(world, plant, manager, actors.pv_states[name], {"available_kw": "pv_available_kw_now"})
+        previous(world, plant, manager, actors.pv_states[name], {"available_kw": "pv_available_kw_now"})
     for name, charger in actors.charger.items():
         manager = actors.energy_manager[name]
         world.connect(manager, charger, ("ev_set_kw", "p_set_kw"))
-        _previous(world, charger, manager, actors.ev_states[name], {attr: attr for attr in _VEHICLE})
+        previous(world, charger, manager, actors.ev_states[name], {attr: attr for attr in _VEHICLE})
 
 
 def _connect_limits(world: WatchedWorld, actors: Actors) -> None:
@@ -69,7 +69,7 @@ def _connect_limits(world: WatchedWorld, actors: Actors) -> None:
         world.connect(limits, actors.account[name], *_LIMITS)
         if actors.controller is not None:
             world.connect(actors.forecast[name], limits, "household_p_kw", "household_p_low_kw", "household_q_kvar")
-            _previous(world, manager, limits, actors.requests[name], {attr: attr for attr in _REQUESTS})
+            previous(world, manager, limits, actors.requests[name], {attr: attr for attr in _REQUESTS})
 
 
 def _connect_market(world: WatchedWorld, actors: Actors) -> None:
@@ -79,7 +79,7 @@ def _connect_market(world: WatchedWorld, actors: Actors) -> None:
         trade = {"traded_kwh": 0.0, "traded_price_per_kwh": float("nan")}
         world.connect(manager, trader, "curve_price_per_kwh", "curve_kwh")
         world.connect(trader, actors.account[name], *trade)
-        _previous(world, trader, manager, trade, {attr: attr for attr in trade})
+        previous(world, trader, manager, trade, {attr: attr for attr in trade})
 
 
 def _connect_coordination(world: WatchedWorld, actors: Actors) -> None:
@@ -88,7 +88,7 @@ def _connect_coordination(world: WatchedWorld, actors: Actors) -> None:
         world.connect(actors.forecast[name], participant, "household_p_kw", "household_q_kvar", "pv_available_kw")
         if name in actors.charger:
             state = {attr: attr for attr in _VEHICLE}
-            _previous(world, actors.charger[name], participant, actors.ev_states[name], state)
+            previous(world, actors.charger[name], participant, actors.ev_states[name], state)
 
 
 def _connect_aggregator(world: WatchedWorld, actors: Actors) -> None:
@@ -107,7 +107,7 @@ def _connect_posted_prices(world: WatchedWorld, actors: Actors) -> None:
         world.connect(participant, actors.energy_manager[name], "assigned_kwh")
 
 
-def _previous(
+def previous(
     world: WatchedWorld, source: Entity, target: Entity, initial: dict[str, Any], attrs: dict[str, str]
 ) -> None:
     """Connect by an edge that carries the previous step's value, and before the first step the initial one."""

@@ -28,15 +28,15 @@ class Parameters:
             "source_v_pu": scenario.grid.source_v_pu,
         }
 
-    def limits(self) -> dict[str, float]:
-        """What the network has to keep."""
+    def limits(self, margin_v: float = 0.0, margin_percent: float = 0.0) -> dict[str, float]:
+        """What the network has to keep, less a margin."""
         limits = self._scenario.limits
         low, high = limits.voltage_range_v
         return {
-            "v_min_v": low,
-            "v_max_v": high,
-            "line_loading_percent": limits.line_loading_percent,
-            "transformer_loading_percent": limits.transformer_loading_percent,
+            "v_min_v": low + margin_v,
+            "v_max_v": high - margin_v,
+            "line_loading_percent": limits.line_loading_percent - margin_percent,
+            "transformer_loading_percent": limits.transformer_loading_percent - margin_percent,
         }
 
     def prices(self) -> dict[str, Any]:

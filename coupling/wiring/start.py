@@ -8,6 +8,7 @@ from feederloop.coupling.scenario import Scenario
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.wiring.actors import Actors, Entities
 from feederloop.coupling.wiring.arrangement import Arrangement
+from feederloop.coupling.wiring.held import HeldBench
 from feederloop.coupling.wiring.parameters import Parameters
 
 _ROOMS = "feederloop.simulators"
@@ -25,6 +26,9 @@ SIMULATORS = {
     "ev_fleet": f"{_ROOMS}.ev_fleet.simulator:EvFleetSimulator",
     "grid": f"{_ROOMS}.grid.simulator:GridSimulator",
     "recorder": f"{_ROOMS}.recorder.simulator:RecorderSimulator",
+    "bench_inverter": "feederloop.hil.adapters:InverterAdapter",
+    "bench_charger": "feederloop.hil.adapters:ChargerAdapter",
+    "clock": "feederloop.hil.clock:ClockSimulator",
 }
 
 
@@ -37,11 +41,19 @@ class Starter:
         arrangement: What its scheme consists of.
         sites: Its prosumers.
         folder: Where the recorder writes.
+        bench: Devices that take simulated ones' places.
     """
 
     def __init__(
-        self, world: WatchedWorld, scenario: Scenario, arrangement: Arrangement, sites: list[Site], folder: Path
+        self,
+        world: WatchedWorld,
+        scenario: Scenario,
+        arrangement: Arrangement,
+        sites: list[Site],
+        folder: Path,
+        bench: HeldBench | None = None,
     ) -> None:
+        self._bench = bench
         self._world, self._scenario, self._arrangement, self._folder = world, scenario, arrangement, folder
         self._parameters = Parameters(scenario)
         self._sites = [site.as_dict() for site in sites]
@@ -52,6 +64,7 @@ class Starter:
         """Start what the scheme needs."""
         actors = await self._everywhere()
         await self._start_devices(actors)
+        await self._start_clock(actors)
         if self._arrangement.manager is not None:
             await self._start_managers(actors)
         if self._arrangement.limits is not None:
@@ -89,15 +102,40 @@ class Starter:
 
     async def _start_devices(self, actors: Actors) -> None:
         told = self._parameters
-        if self._with_pv:
-            pv = await self._sim("pv", **told.clock, **told.sun, **told.inverters, seed=self._scenario.seed)
-            actors.pv = await _create(pv.Inverter, self._with_pv)
-            actors.pv_states = await pv.call.initial_states()
-        if self._with_ev:
-            fleet = await self._sim("ev_fleet", **told.clock, **told.drawn, sessions=self._scenario.room("sessions"))
-            actors.charger = await _create(fleet.Charger, self._with_ev)
-            actors.fleet = (await fleet.Fleet.create(1))[0]
-            actors.ev_states = await fleet.call.initial_states()
+        plants = {**told.clock, **told.sun, **told.inverters, "seed": self._scenario.seed}
+        for name, sites in self._held_by("pv", "inverter", self._with_pv).items():
+            pv = await self._sim(name, **plants, **self._station(name))
+            actors.pv |= await _create(pv.Inverter, sites)
+            actors.pv_states |= await pv.call.initial_states()
+            await self._add_desk(actors, name, pv)
+        vehicles = {**told.clock, **told.drawn, "sessions": self._scenario.room("sessions")}
+        for name, sites in self._held_by("ev_fleet", "charger", self._with_ev).items():
+            fleet = await self._sim(name, **vehicles, **self._station(name))
+            actors.charger |= await _create(fleet.Charger, sites)
+            actors.fleets.append((await fleet.Fleet.create(1))[0])
+            actors.ev_states |= await fleet.call.initial_states()
+            await self._add_desk(actors, name, fleet)
+
+    def _held_by(self, simulated: str, slot: str, sites: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        """Return by simulator the sites whose device it holds: the simulated ones, then those of the bench."""
+        bench = self._bench
+        held = [site for site in sites if bench is not None and bench.holds(site["name"], slot)]
+        free = [site for site in sites if site not in held]
+        parts = {simulated: free, f"bench_{slot}": held}
+        return {name: part for name, part in parts.items() if part}
+
+    def _station(self, name: str) -> dict[str, str]:
+        """What a simulator of devices on a bench is told of it."""
+        return {"station": self._bench.key} if self._bench is not None and name.startswith("bench_") else {}
+
+    async def _add_desk(self, actors: Actors, name: str, devices: Any) -> None:
+        if name.startswith("bench_"):
+            actors.desks += await devices.Desk.create(1)
+
+    async def _start_clock(self, actors: Actors) -> None:
+        if self._bench is not None and self._bench.clock is not None:
+            clock = await self._sim("clock", step_s=self._scenario.time.step_s, **self._bench.clock)
+            actors.clock = (await clock.Clock.create(1))[0]
 
     async def _start_managers(self, actors: Actors) -> None:
         time = self._scenario.time
@@ -149,8 +187,11 @@ class Starter:
         if variant == "transactive":
             coordinator = await self._sim("transactive", **known, rules=self._scenario.room("price_based"))
         else:
-            more = {"curtail_pv": self._scenario.ev_coordination.curtail_pv, "truth": told.truth()}
-            coordinator = await self._sim("aggregator", **known, **more, variant=variant)
+            if variant == "network_aware":
+                options = self._scenario.ev_coordination
+                known["limits"] = told.limits(options.voltage_margin_v, options.loading_margin_percent)
+                known["curtail_pv"] = options.curtail_pv
+            coordinator = await self._sim("aggregator", **known, variant=variant, truth=told.truth())
         actors.participant = await _create(coordinator.Participant, self._sites)
         actors.coordination = (await coordinator.Coordination.create(1))[0]
 

@@ -10,7 +10,7 @@ from feederloop.simulators.forecast.site_forecasts import SiteForecasts
 LISTS = ("household_p_kw", "household_p_low_kw", "household_q_kvar", "pv_available_kw")
 META: dict[str, Any] = {
     "type": "time-based",
-    "models": {"SiteForecast": {"public": True, "params": ["sites"], "attrs": list(LISTS)}},
+    "models": {"SiteForecast": {"public": True, "params": ["sites"], "attrs": ["time_s", *LISTS]}},
 }
 
 

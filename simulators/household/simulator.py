@@ -9,7 +9,7 @@ from feederloop.simulators.household.demand import HouseholdPower, household_pow
 
 META: dict[str, Any] = {
     "type": "time-based",
-    "models": {"Household": {"public": True, "params": ["sites"], "attrs": ["p_kw", "q_kvar"]}},
+    "models": {"Household": {"public": True, "params": ["sites"], "attrs": ["time_s", "p_kw", "q_kvar"]}},
 }
 
 

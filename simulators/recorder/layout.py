@@ -190,7 +190,7 @@ class Layout:
         if len(received) != 1:
             raise self._error("The rows are sent as one attribute", value=sorted(received))
         name, sent = next(iter(received.items()))
-        rows = self._only(name, sent) or []
+        rows = [row for source in sorted(sent) for row in sent[source] or ()]
         width = len(self._spec.columns)
         for row in rows:
             if len(row) != width:

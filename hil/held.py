@@ -1,0 +1,383 @@
+"""One device of the bench in use: polled, supervised, written to, and never trusted further than it answers.
+
+Public: `HeldDevice(entry, bench, transport, ...)` with `command` (the mailbox: the latest wins), `snapshot` (what is
+known now), `await cycle()`, `await make_safe(why)`, `statistics`; `Snapshot`, `State`.
+
+Everything asynchronous runs on the I/O thread. Other threads only assign `command` and read `snapshot`, each of which
+is one reference to something that never changes.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from feederloop.hil.audit import AuditLog
+from feederloop.hil.bench import Bench, DeviceEntry
+from feederloop.hil.emergency import EmergencyStop
+from feederloop.hil.inspection import DEFAULT_REVERSION_S, Inspection, inspect, keep_alive_s
+from feederloop.hil.measuring import measured_roles, plugged, power_kw, soc_percent, voltage_v
+from feederloop.hil.profile import Command as ProfileWrite
+from feederloop.hil.reading import Quality, Reading, Value, WriteResult
+from feederloop.hil.setpoints import SetpointScale
+from feederloop.hil.statistics import DeviceStatistics
+from feederloop.hil.supervisor import Command, Decision, Order, Supervisor
+from feederloop.hil.transport import DeviceTransport
+from feederloop.simulators.errors import InputError
+
+
+class State(StrEnum):
+    """How a device stands."""
+
+    NEVER = "never"
+    """Has not answered yet."""
+    READING = "reading"
+    """Is read and not written to: it is not armed, or must not be."""
+    ARMED = "armed"
+    """Takes set-points."""
+    LOST = "lost"
+    """No longer answers."""
+    STOPPED = "stopped"
+    """Is in its safe state and stays there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of a device.
+
+    Attributes:
+        time: Device time of the last good reading of its power, seconds.
+        power_kw: The power then, export positive; None as long as there never was one.
+        quality: How far to trust it.
+        reason: Why not further.
+        energy_kwh: Energy since the first reading, export positive, by readings of power.
+        measured_s: Device time over which it was measured.
+        plugged: Whether a vehicle is there; None where the device does not say.
+        soc_percent: Its state of charge; None where the device does not say.
+        sent_kw: What the device was last told; None before that.
+        state: How it stands.
+        disobeys: How it disobeys; empty while it obeys.
+    """
+
+    time: float = 0.0
+    power_kw: float | None = None
+    quality: Quality = Quality.NEVER
+    reason: str = ""
+    energy_kwh: float = 0.0
+    measured_s: float = 0.0
+    plugged: bool | None = None
+    soc_percent: float | None = None
+    sent_kw: float | None = None
+    state: State = State.NEVER
+    disobeys: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A write that waits for its turn."""
+
+    role: str
+    value: Value
+    why: str
+
+
+class HeldDevice:
+    """A device of the bench.
+
+    Args:
+        entry: What the bench says of it.
+        bench: The bench's own rules.
+        transport: The way to it.
+        clock: The time that the device lives by, seconds.
+        audit: Where every write is logged.
+        stop: The emergency stop.
+    """
+
+    def __init__(
+        self,
+        entry: DeviceEntry,
+        bench: Bench,
+        transport: DeviceTransport,
+        *,
+        clock: Callable[[], float],
+        audit: AuditLog,
+        stop: EmergencyStop,
+    ) -> None:
+        self.entry, self.name, self.transport, self.clock = entry, entry.name, transport, clock
+        self.command: Command | None = None
+        self.snapshot = Snapshot()
+        self.statistics = DeviceStatistics()
+        self.inspection: Inspection | None = None
+        self._bench, self._audit, self._stop = bench, audit, stop
+        self._supervisor: Supervisor | None = None
+        self._pending: deque[_Pending] = deque()
+        self._known: dict[str, Value] = {}
+        self._voltage_v: float | None = None
+        self._wrote_at = self._token_at = -float("inf")
+        self._closing = ""
+        self._stop_logged = False
+
+    @property
+    def keep_alive_s(self) -> float | None:
+        """Seconds between two signs of life, None where it needs none or nobody knows yet."""
+        found = self.inspection
+        return keep_alive_s(self.transport.profile, found.timeout_s) if found else None
+
+    @property
+    def stale_after_s(self) -> float:
+        """Age at which a reading no longer counts, device time."""
+        return max(self._bench.stale_after_s, 3 * self.entry.poll_s)
+
+    async def cycle(self, *, writes: bool = True) -> None:
+        """Write what is due, then read; takes a few time-outs at most, whatever the device does."""
+        if self.inspection is None and not await self._begin():
+            return
+        if writes:
+            await self._write_due()
+        await self._read()
+
+    async def make_safe(self, why: str) -> bool:
+        """Bring the device to its safe state and keep it there; return whether it is known to have taken it."""
+        self._closing = self._closing or why
+        supervisor = self._supervisor
+        if supervisor is None:
+            return self.statistics.writes == 0
+        self._pending.clear()
+        decision = supervisor.decide(None, self.clock(), stop=self._closing)
+        if decision is None:
+            return False
+        if self.snapshot.state is State.STOPPED and supervisor.sent_value == decision.value:
+            return True
+        return await self._order(Order(decision, False))
+
+    async def _begin(self) -> bool:
+        """Look at the device, and arm it where that is allowed; return whether it answers."""
+        found = await inspect(self.transport, self.entry)
+        if not found.answered:
+            self._lose(found.reason)
+            return False
+        self.inspection = found
+        self._audit.event("found", device=self.name, why=", ".join(found.identity.values()))
+        if self.entry.mode != "armed":
+            return True
+        if found.refusals:
+            self._audit.event("refused", device=self.name, why="; ".join(found.refusals))
+            return True
+        profile = self.transport.profile
+        scale = SetpointScale(profile, found.rated_kw, found.rated_a, self.entry.ratings.phases)
+        self._supervisor = Supervisor(self.entry, self._bench, scale, found)
+        self._pending.extend(self._preparation())
+        self._audit.event("armed", device=self.name, why=f"fail-safe after {found.timeout_s} s")
+        return True
+
+    def _preparation(self) -> list[_Pending]:
+        """What must be written before the first set-point: fail-safe, reversion time, who is in control."""
+        profile, wanted = self.transport.profile, self.entry.failsafe
+        failsafe, control = profile.failsafe, profile.control
+        writes: list[_Pending] = []
+        if control is None:
+            return writes
+        writes += [_Pending(item.role, _plain(item), "take control") for item in control.before]
+        if control.reversion_role is not None:
+            seconds = wanted.timeout_s if wanted else DEFAULT_REVERSION_S
+            writes.append(_Pending(control.reversion_role, seconds, "fail-safe"))
+        if wanted is None:
+            return writes
+        if failsafe.timeout_set_role is not None and failsafe.timeout_set_role != control.reversion_role:
+            writes.append(_Pending(failsafe.timeout_set_role, wanted.timeout_s, "fail-safe"))
+        if wanted.value is not None and failsafe.value_set_role is not None:
+            writes.append(_Pending(failsafe.value_set_role, wanted.value, "fail-safe"))
+        if wanted.value is not None and profile.has("power_limit_pct_fallback") and self.inspection is not None:
+            percent = min(100.0, wanted.value / 10 / self.inspection.rated_kw)
+            writes.append(_Pending("power_limit_pct_fallback", percent, "fail-safe"))
+            writes.append(_Pending("power_limit_enable_fallback", "enabled", "fail-safe"))
+        if failsafe.enable_role is not None:
+            writes.append(_Pending(failsafe.enable_role, 1, "fail-safe"))
+        return writes
+
+    # --- writing ---
+
+    async def _write_due(self) -> None:
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
+        now = self.clock()
+        stop = self._closing or (f"emergency stop: {self._stop.reason}" if self._stop.tripped else "")
+        if stop:
+            self._pending.clear()
+            if not self._stop_logged:
+                self._audit.event("stopped", device=self.name, why=stop)
+                self._stop_logged = True
+        if self._pending:
+            await self._write_pending()
+            if self._pending:
+                return
+        decision = supervisor.decide(self.command, now, voltage_v=self._voltage_v, stop=stop)
+        order = supervisor.due(decision, now) if decision is not None else None
+        if order is not None and self._may_write(urgent=order.decision.urgent):
+            await self._order(order)
+        await self._send_token()
+
+    async def _write_pending(self) -> None:
+        while self._pending and self._may_write():
+            item = self._pending[0]
+            if self._known.get(item.role) == item.value and item.why == "fail-safe":
+                self._pending.popleft()
+                continue
+            if not await self._put(item.role, item.value, who="bench", why=item.why):
+                return
+            self._pending.popleft()
+
+    async def _order(self, order: Order) -> bool:
+        """Write a set-point and what makes it take effect."""
+        supervisor, control = self._supervisor, self.transport.profile.control
+        if supervisor is None or control is None:
+            return False
+        decision: Decision = order.decision
+        why = "keep-alive" if order.is_keep_alive else decision.why
+        if not await self._put(control.setpoint, decision.value, who=decision.who, why=why):
+            return False
+        for item in control.after:
+            if not await self._put(item.role, _plain(item), who=decision.who, why=why):
+                return False
+        supervisor.sent(order, self.clock())
+        self.statistics.keep_alives += order.is_keep_alive
+        if decision.urgent:
+            self._set(state=State.STOPPED, sent_kw=supervisor.sent_kw)
+        else:
+            self._set(sent_kw=supervisor.sent_kw)
+        return True
+
+    async def _send_token(self) -> None:
+        """Write the number by which the device knows that its controller lives; it commands nothing."""
+        heartbeat = self.transport.profile.heartbeat
+        alive = self._supervisor.keep_alive_s if self._supervisor is not None else None
+        if heartbeat.kind != "token" or heartbeat.role is None or heartbeat.token is None or alive is None:
+            return
+        now = self.clock()
+        if now >= self._token_at + alive and self._may_write():
+            if await self._put(heartbeat.role, heartbeat.token, who="bench", why="keep-alive"):
+                self.statistics.keep_alives += 1
+            self._token_at = now
+
+    async def _put(self, role: str, value: Value, *, who: str, why: str) -> bool:
+        """Write one point and log it, whatever comes of it."""
+        old = self._known.get(role)
+        try:
+            result = await self.transport.write(role, value)
+        except InputError as error:
+            result = WriteResult(False, str(error))
+        if result.ok or result.exception_code:
+            self._wrote_at = self.clock()
+        self.statistics.writes += result.ok
+        self.statistics.refused += not result.ok
+        self._audit.write(
+            self.name, role, old=old, new=value, raw=result.raw, who=who, why=why, ok=result.ok, reason=result.reason
+        )
+        if result.ok:
+            self._known[role] = value
+        return result.ok
+
+    def _may_write(self, *, urgent: bool = False) -> bool:
+        """Whether the device takes a write so soon after the last one."""
+        return urgent or self.clock() >= self._wrote_at + self.transport.profile.transport.min_write_interval_s
+
+    # --- reading ---
+
+    async def _read(self) -> None:
+        began = time.monotonic()
+        profile = self.transport.profile
+        readings = await self.transport.read(measured_roles(profile))
+        power = power_kw(profile, readings)
+        now = self.clock()
+        if not any(reading.raw for reading in readings.values()):
+            self._lose(power.reason or "no answer")
+            return
+        self.statistics.answered(time.monotonic() - began, good=power.good, now=now)
+        self._voltage_v = voltage_v(readings)
+        shown = self._shown(readings)
+        disobeys = ""
+        supervisor = self._supervisor
+        kw = float(power.value) if power.good and power.value is not None else None
+        if supervisor is not None:
+            disobeys = supervisor.verify(now, shown=shown, power_kw=kw, voltage_v=self._voltage_v)
+            self._note_obedience(disobeys)
+            if disobeys.startswith("its register"):
+                supervisor.forget()
+        self._take(now, kw, power, plugged(readings), soc_percent(readings), disobeys)
+
+    def _shown(self, readings: dict[str, Reading]) -> float | None:
+        """What the device shows of its set-point, where it does."""
+        control = self.transport.profile.control
+        if control is None:
+            return None
+        point = self.transport.profile.point(control.setpoint)
+        reading = readings.get(point.read_back or point.role)
+        if reading is None or not reading.good or isinstance(reading.value, str | None):
+            return None
+        self._known.setdefault(control.setpoint, reading.value)
+        return float(reading.value)
+
+    def _take(
+        self, now: float, kw: float | None, power: Reading, is_plugged: bool | None, soc: float | None, disobeys: str
+    ) -> None:
+        before, supervisor = self.snapshot, self._supervisor
+        if before.state is State.STOPPED:
+            state = State.STOPPED
+        else:
+            state = State.ARMED if supervisor is not None else State.READING
+        if kw is None:
+            self._set(quality=Quality.BAD, reason=power.reason, state=state, disobeys=disobeys, plugged=is_plugged)
+            return
+        passed = now - before.time if before.power_kw is not None else 0.0
+        # Longer gaps were an outage, over which nothing was measured.
+        whole = passed <= max(self.stale_after_s, self._longest_gap_s())
+        self.snapshot = Snapshot(
+            time=now,
+            power_kw=kw,
+            quality=Quality.GOOD,
+            reason="",
+            energy_kwh=before.energy_kwh + (kw * passed / 3600 if whole else 0.0),
+            measured_s=before.measured_s + (passed if whole else 0.0),
+            plugged=is_plugged,
+            soc_percent=soc,
+            sent_kw=before.sent_kw,
+            state=state,
+            disobeys=disobeys,
+        )
+
+    def _longest_gap_s(self) -> float:
+        return 1.5 * (self.keep_alive_s or 60.0)
+
+    def _note_obedience(self, disobeys: str) -> None:
+        if bool(disobeys) != bool(self.snapshot.disobeys):
+            self.statistics.disobeyed += bool(disobeys)
+            self._audit.event("disobeys" if disobeys else "obeys", device=self.name, why=disobeys)
+
+    def _lose(self, reason: str) -> None:
+        """Note that the device does not answer; when it does again, it is looked at as if it were new."""
+        self.statistics.failed(self.clock())
+        if self.inspection is not None:
+            self._audit.event("lost", device=self.name, why=reason)
+        self.inspection = self._supervisor = None
+        self._pending.clear()
+        self._known.clear()
+        self._voltage_v = None
+        never = self.snapshot.power_kw is None
+        state = self.snapshot.state if self.snapshot.state is State.STOPPED else State.NEVER if never else State.LOST
+        quality = Quality.NEVER if never else Quality.BAD
+        self._set(quality=quality, reason=reason, state=state, sent_kw=None, plugged=None)
+
+    def give_up(self, error: Exception) -> None:
+        """Note a mistake of ours with this device; the others go on."""
+        self._lose(f"{type(error).__name__}: {error}")
+
+    def _set(self, **changes: object) -> None:
+        before = self.snapshot
+        fields = {name: getattr(before, name) for name in Snapshot.__slots__}
+        self.snapshot = Snapshot(**{**fields, **changes})
+
+
+def _plain(item: ProfileWrite) -> Value:
+    return item.value

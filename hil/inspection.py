@@ -1,0 +1,197 @@
+"""What a device says of itself before anything is written to it: nameplate, fail-safe, and whether it may be armed.
+
+Public: `await inspect(transport, entry) -> Inspection`, `Inspection`, `keep_alive_s(profile, timeout_s)`.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from feederloop.hil.bench import NOMINAL_V, DeviceEntry
+from feederloop.hil.measuring import measured_roles, power_kw
+from feederloop.hil.profile import Profile
+from feederloop.hil.reading import Reading
+from feederloop.hil.transport import DeviceTransport
+
+DEFAULT_REVERSION_S = 60.0
+_PLATE = ("rated_power", "power_max_set", "rated_current", "current_max", "power_charge_max", "power_discharge_max")
+_IDENTITY = ("manufacturer", "model", "serial_number", "firmware")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found on a device.
+
+    Attributes:
+        answered: Whether it answered at all.
+        reason: Why not.
+        identity: Maker, model, serial number and firmware, as far as it tells.
+        import_kw: Most that it can draw: the smaller of its own nameplate and the bench's ratings.
+        export_kw: Most that it can feed in, likewise.
+        rated_kw: What 100 % of its set-point means.
+        rated_a: Most current per phase.
+        timeout_s: Silence after which it falls back; None for off or unknown.
+        fallback_kw: What it then does, export positive, at worst; NaN where nobody knows.
+        latency_s: Time of the reading.
+        power: What flows now.
+        refusals: Why it must not be armed; empty when it may be.
+    """
+
+    answered: bool
+    reason: str = ""
+    identity: dict[str, str] = field(default_factory=dict)
+    import_kw: float = 0.0
+    export_kw: float = 0.0
+    rated_kw: float = 0.0
+    rated_a: float = 0.0
+    timeout_s: float | None = None
+    fallback_kw: float = math.nan
+    latency_s: float = 0.0
+    power: Reading | None = None
+    refusals: tuple[str, ...] = ()
+
+
+async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
+    """Read nameplate, identity and fail-safe of a device; nothing is written.
+
+    Args:
+        transport: The way to it.
+        entry: What the bench says of it.
+    """
+    began = time.monotonic()
+    reason = await transport.prepare()
+    profile = transport.profile
+    if reason:
+        return Inspection(False, reason)
+    failsafe = profile.failsafe
+    roles = [*_PLATE, *_IDENTITY, failsafe.timeout_role, failsafe.value_role, failsafe.enable_role]
+    roles += measured_roles(profile)
+    known = tuple(dict.fromkeys(role for role in roles if role and profile.has(role) and profile.point(role).readable))
+    readings = await transport.read(known)
+    latency_s = time.monotonic() - began
+    power = power_kw(profile, readings)
+    if not any(reading.raw for reading in readings.values()):
+        reason = next((reading.reason for reading in readings.values()), "nothing to read")
+        return Inspection(False, reason, latency_s=latency_s, power=power)
+    numbers = {role: _number(readings.get(role)) for role in known}
+    identity = {role: str(readings[role].value) for role in _IDENTITY if role in readings and readings[role].good}
+    rated_kw, rated_a = _ratings(entry, numbers)
+    import_kw, export_kw = _most(entry, profile, numbers, rated_kw, rated_a)
+    timeout_s = _timeout_s(entry, profile, numbers)
+    fallback_kw = _fallback_kw(entry, profile, numbers, rated_kw)
+    refusals = (
+        *_identity_refusals(entry, identity),
+        *_plate_refusals(entry, rated_kw, rated_a),
+        *_failsafe_refusals(entry, profile, timeout_s, fallback_kw),
+    )
+    return Inspection(
+        True, "", identity, import_kw, export_kw, rated_kw, rated_a, timeout_s, fallback_kw, latency_s, power, refusals
+    )
+
+
+def keep_alive_s(profile: Profile, timeout_s: float | None) -> float | None:
+    """Return the seconds between two signs of life: a third of the time-out, sooner where the maker says so."""
+    heartbeat = profile.heartbeat
+    if heartbeat.kind == "none" and profile.control is not None and profile.control.reversion_role is None:
+        return None
+    periods = [heartbeat.period_s] if heartbeat.period_s else []
+    if timeout_s:
+        periods.append(timeout_s * min(heartbeat.timeout_share or 1.0, 1 / 3))
+    return min(periods, default=None)
+
+
+def _number(reading: Reading | None) -> float | None:
+    if reading is None or not reading.good or isinstance(reading.value, str | None):
+        return None
+    return float(reading.value)
+
+
+def _ratings(entry: DeviceEntry, numbers: dict[str, float | None]) -> tuple[float, float]:
+    """Return what 100 % is (the device's own setting before its nameplate before the bench's), and the current."""
+    watts = numbers.get("power_max_set") or numbers.get("rated_power")
+    rated_kw = watts / 1000 if watts and watts > 0 else entry.rated_kw
+    amps = numbers.get("rated_current") or numbers.get("current_max")
+    return rated_kw, min(amps, entry.rated_a) if amps else entry.rated_a
+
+
+def _most(
+    entry: DeviceEntry, profile: Profile, numbers: dict[str, float | None], rated_kw: float, rated_a: float
+) -> tuple[float, float]:
+    import_kw, export_kw = entry.import_kw, entry.export_kw
+    if profile.kind == "inverter":
+        return 0.0, min(export_kw, rated_kw)
+    if profile.control is not None and profile.control.quantity == "current":
+        import_kw = min(import_kw, rated_a * entry.ratings.phases * NOMINAL_V / 1000)
+    charge, discharge = numbers.get("power_charge_max"), numbers.get("power_discharge_max")
+    if charge:
+        import_kw = min(import_kw, charge / 1000)
+    if discharge:
+        export_kw = min(export_kw, discharge / 1000)
+    return import_kw, export_kw
+
+
+def _timeout_s(entry: DeviceEntry, profile: Profile, numbers: dict[str, float | None]) -> float | None:
+    """The silence that the device will bear once it is armed."""
+    failsafe, control = profile.failsafe, profile.control
+    wanted = entry.failsafe.timeout_s if entry.failsafe else None
+    if control is not None and control.reversion_role is not None:
+        return wanted or DEFAULT_REVERSION_S
+    if wanted is not None and failsafe.timeout_set_role is not None:
+        return wanted
+    if failsafe.enable_role is not None and numbers.get(failsafe.enable_role) == 0:
+        return None
+    if failsafe.timeout_role is not None:
+        return numbers.get(failsafe.timeout_role) or None
+    return failsafe.timeout_s
+
+
+def _fallback_kw(entry: DeviceEntry, profile: Profile, numbers: dict[str, float | None], rated_kw: float) -> float:
+    """The worst that the device does by itself, export positive; NaN where nobody knows."""
+    failsafe = profile.failsafe
+    if failsafe.fallback == "stop":
+        return 0.0
+    if failsafe.fallback in ("none", "unlimited"):
+        if profile.kind == "inverter":
+            settable = profile.has("power_limit_pct_fallback") and entry.failsafe is not None
+            watts = entry.failsafe.value if settable and entry.failsafe else None
+            return rated_kw if watts is None else watts / 1000
+        return -entry.rated_kw
+    if failsafe.fallback == "unknown":
+        return math.nan
+    value = numbers.get(failsafe.value_role) if failsafe.value_role else failsafe.value
+    if entry.failsafe is not None and entry.failsafe.value is not None and failsafe.value_set_role is not None:
+        value = entry.failsafe.value
+    if value is None:
+        return math.nan
+    amount = value / 1000 if failsafe.fallback == "power" else value * entry.ratings.phases * NOMINAL_V / 1000
+    return amount if profile.kind == "inverter" else -amount
+
+
+def _identity_refusals(entry: DeviceEntry, identity: dict[str, str]) -> list[str]:
+    wanted = entry.verify_identity
+    if wanted is None or identity.get("serial_number") == wanted:
+        return []
+    return [f"serial number is {identity.get('serial_number', 'not told')}, the bench expects {wanted}"]
+
+
+def _plate_refusals(entry: DeviceEntry, rated_kw: float, rated_a: float) -> list[str]:
+    if entry.slot == "inverter" and not 0.5 <= rated_kw / entry.rated_kw <= 2:
+        return [f"rated power is {rated_kw:g} kW, the bench says {entry.rated_kw:g} kW"]
+    if entry.slot == "charger" and entry.rated_a and rated_a < 0.4 * entry.rated_a:
+        return [f"rated current is {rated_a:g} A, the bench says {entry.rated_a:g} A"]
+    return []
+
+
+def _failsafe_refusals(entry: DeviceEntry, profile: Profile, timeout_s: float | None, fallback_kw: float) -> list[str]:
+    if entry.accept_failsafe:
+        return []
+    if profile.failsafe.fallback == "none":
+        return ["it has no fail-safe: it keeps its last set-point for ever"]
+    if math.isnan(fallback_kw):
+        return ["nobody knows what it does when its controller falls silent"]
+    if timeout_s is None:
+        return ["its fail-safe is off: set failsafe in the bench"]
+    low, high = -entry.import_kw, entry.export_kw
+    if not low - 1e-6 <= fallback_kw <= high + 1e-6:
+        return [f"its fail-safe is {fallback_kw:g} kW, outside the limits {low:g} to {high:g} kW"]
+    return []

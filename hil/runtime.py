@@ -1,0 +1,203 @@
+"""The I/O thread: one event loop, one task per link, nothing that the simulation's clock ever waits for.
+
+Public: `Runtime(lines, stop)` with `start(poll=True)`, `wake()`, `exchange(devices, seconds) -> Future`,
+`make_safe(why)`, `close()`.
+
+Two ways to use it. In real time each link has a task that polls its devices for ever and is woken by new set-points. In
+an accelerated run nobody polls: `exchange` lets the devices of the run's own, whose clocks are pushed, live through a
+step, with signs of life as often as they need them.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from feederloop.hil.emergency import EmergencyStop
+from feederloop.hil.held import HeldDevice, State
+from feederloop.hil.supervisor import Command
+from feederloop.hil.timekeeping import PushedClock, WallClock
+
+FIRST_LOOK_S = 5.0
+"""After a set-point, accelerated devices are looked at once they had time to follow it."""
+LONGEST_PART_S = 60.0
+SAFE_LIMIT_S = 3.0
+"""Time that all devices together have to be brought to their safe state."""
+_WATCH_S = 0.05
+_LEAST_PERIOD_S = 0.02
+
+
+@dataclass
+class Line:
+    """Devices that share a connection or a serial line, and so are served one after the other."""
+
+    devices: list[HeldDevice]
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    due: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, Command | None] = field(default_factory=dict)
+
+
+class Runtime:
+    """Keeps the devices of a bench going.
+
+    Args:
+        lines: The devices, those that share a link together.
+        stop: The emergency stop.
+    """
+
+    def __init__(self, lines: Sequence[Sequence[HeldDevice]], stop: EmergencyStop) -> None:
+        self._lines = [Line(list(devices)) for devices in lines]
+        self._stop = stop
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="bench I/O", daemon=True)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    def start(self, *, poll: bool) -> None:
+        """Start the thread.
+
+        Args:
+            poll: Whether devices are polled from now on (real time), or only when `exchange` is called.
+        """
+        self._thread.start()
+        if poll:
+            asyncio.run_coroutine_threadsafe(self._start_polling(), self._loop).result(5.0)
+
+    def wake(self) -> None:
+        """Let devices whose command is new be served now; returns at once."""
+        if not self._closed:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def exchange(self, devices: Sequence[HeldDevice], seconds: float) -> "Future[None]":
+        """Let devices with pushed clocks live through a step.
+
+        Args:
+            devices: Which of them.
+            seconds: The length of the step.
+
+        Returns:
+            Done when all have.
+        """
+        return asyncio.run_coroutine_threadsafe(self._exchange(devices, seconds), self._loop)
+
+    def make_safe(self, why: str) -> dict[str, bool]:
+        """Bring every device to its safe state and leave it there; return by name whether it took it."""
+        if self._closed or not self._thread.is_alive():
+            return {}
+        done = asyncio.run_coroutine_threadsafe(self._make_all_safe(why), self._loop)
+        with contextlib.suppress(TimeoutError):
+            return done.result(2 * SAFE_LIMIT_S)
+        return {}
+
+    def close(self) -> None:
+        """Close every link and end the thread."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5.0)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(5.0)
+        self._loop.close()
+
+    # --- on the I/O thread ---
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _start_polling(self) -> None:
+        self._tasks = [asyncio.create_task(self._follow(line)) for line in self._lines]
+        self._tasks.append(asyncio.create_task(self._watch_stop()))
+
+    def _wake(self) -> None:
+        for line in self._lines:
+            if any(device.command is not line.seen.get(device.name) for device in line.devices):
+                line.wanted.set()
+
+    async def _watch_stop(self) -> None:
+        while not self._stop.tripped:
+            await asyncio.sleep(_WATCH_S)
+        for line in self._lines:
+            line.due.clear()
+            line.wanted.set()
+
+    async def _follow(self, line: Line) -> None:
+        """Serve a link's devices for ever, each when it is due or its command is new."""
+        while True:
+            line.wanted.clear()
+            for device in line.devices:
+                command = device.command
+                if command is line.seen.get(device.name) and device.clock() < line.due.get(device.name, 0.0):
+                    continue
+                line.seen[device.name] = command
+                line.due[device.name] = device.clock() + self._period_s(device)
+                await _cycle(device)
+            pause = min(self._pause_s(device, line) for device in line.devices)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(line.wanted.wait(), max(pause, _LEAST_PERIOD_S))
+
+    def _period_s(self, device: HeldDevice) -> float:
+        alive = device.keep_alive_s
+        return device.entry.poll_s if alive is None else min(device.entry.poll_s, alive)
+
+    def _pause_s(self, device: HeldDevice, line: Line) -> float:
+        rate = device.clock.rate if isinstance(device.clock, WallClock) else 1.0
+        return (line.due.get(device.name, 0.0) - device.clock()) / rate
+
+    async def _exchange(self, devices: Sequence[HeldDevice], seconds: float) -> None:
+        await asyncio.gather(*(self._live_through(device, seconds) for device in devices))
+
+    async def _live_through(self, device: HeldDevice, seconds: float) -> None:
+        """Write what is due, then let time pass in parts short enough for signs of life."""
+        clock = device.clock
+        if not isinstance(clock, PushedClock):
+            raise TypeError(f"{device.name} lives by the clock on the wall; only a real-time run can hold it")
+        await _cycle(device)
+        passed = 0.0
+        while passed < seconds:
+            part = min(self._part_s(device, passed), seconds - passed)
+            clock.push(part)
+            passed += part
+            await _cycle(device, writes=passed < seconds)
+
+    def _part_s(self, device: HeldDevice, passed: float) -> float:
+        longest = min(device.keep_alive_s or LONGEST_PART_S, LONGEST_PART_S)
+        # Before the first look at a device nobody knows how long it bears silence.
+        unknown = device.snapshot.state in (State.NEVER, State.LOST)
+        return min(FIRST_LOOK_S if passed == 0 else longest, LONGEST_PART_S if unknown else longest)
+
+    async def _make_all_safe(self, why: str) -> dict[str, bool]:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        taken: dict[str, bool] = {device.name: False for line in self._lines for device in line.devices}
+
+        async def make_safe(line: Line) -> None:
+            for device in line.devices:
+                with contextlib.suppress(Exception):  # the others come first, whatever is wrong with this one
+                    taken[device.name] = await device.make_safe(why)
+
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(make_safe(line) for line in self._lines)), SAFE_LIMIT_S)
+        return taken
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in self._lines:
+            for device in line.devices:
+                device.transport.close()
+        # Transports close in the loop's next round.
+        await asyncio.sleep(0.02)
+
+
+async def _cycle(device: HeldDevice, *, writes: bool = True) -> None:
+    try:
+        await device.cycle(writes=writes)
+    except Exception as error:  # one device's trouble is never another's
+        device.give_up(error)

@@ -1,0 +1,112 @@
+"""Run a scenario with devices of a bench in the places of simulated ones.
+
+Public: `run_on_bench(scenario, bench, ...) -> BenchResult`, `BenchResult`.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from feederloop.coupling.population import draw_population
+from feederloop.coupling.run import RunResult, run_scenario
+from feederloop.coupling.scenario import Scenario, ScenarioError
+from feederloop.coupling.watched import WatchedWorld
+from feederloop.coupling.wiring import build
+from feederloop.hil.bench import Bench
+from feederloop.hil.bench_check import check_against
+from feederloop.hil.emergency import stop_on_signal
+from feederloop.hil.station import Pace, Station
+from feederloop.simulators.grid.networks import connection_points, load_network
+
+FOLDER = "bench"
+"""Folder within the results for audit log, capture and state."""
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What a run with a bench has come to.
+
+    Attributes:
+        run: The run.
+        devices: How each device stood at the end, and what it came to.
+    """
+
+    run: RunResult
+    devices: list[dict[str, Any]]
+
+
+def run_on_bench(
+    scenario: Scenario,
+    bench: Bench,
+    *,
+    out: Path | str | None = None,
+    progress: bool = True,
+    pace: Pace | None = None,
+    capture: bool = True,
+    on_station: Callable[[Station], None] | None = None,
+) -> BenchResult:
+    """Run a valid scenario with a bench.
+
+    However the run ends (at its end, by an exception, Ctrl-C or SIGTERM), every device is brought to its safe state
+    before this returns; where this process is killed, the devices' own fail-safes do it.
+
+    Args:
+        scenario: The scenario.
+        bench: The bench.
+        out: Folder for the results, as of `run_scenario`; audit log and capture go there too, into `bench/`.
+        progress: Whether to show how far it has come.
+        pace: How time goes by; as fast as everything answers by default.
+        capture: Whether to capture everything read and written.
+        on_station: Called with the station once its devices are connected, e.g. to make trouble for simulated ones.
+
+    Raises:
+        ScenarioError: The bench does not fit the scenario, needs real time, or its emergency stop is set off.
+    """
+    points = connection_points(load_network(scenario.grid.network, feeders=scenario.grid.feeders))
+    sites = [site.as_dict() for site in draw_population(scenario, points)]
+    if problems := check_against(bench, sites):
+        raise ScenarioError(problems)
+    station = Station(bench, pace=pace, start_utc=scenario.time.start_utc)
+    with _terminating(), station, stop_on_signal(station.stop):
+        wired = partial(_build, station=station, capture=capture, on_station=on_station)
+        result = run_scenario(scenario, out=out, progress=progress, build=wired)
+        rows = station.rows()
+    return BenchResult(result, rows)
+
+
+async def _build(
+    world: WatchedWorld,
+    scenario: Scenario,
+    folder: Path,
+    *,
+    station: Station,
+    capture: bool,
+    on_station: Callable[[Station], None] | None,
+) -> None:
+    station.start(folder / FOLDER, capture=capture)
+    if on_station is not None:
+        on_station(station)
+    await build(world, scenario, folder, bench=station)
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM end this process as an exception does, so that devices are made safe; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,227 @@
+"""Stands between what a run asks for and what is written to a device: decides what, when, and whether at all.
+
+Public: `Supervisor(entry, bench, scale, inspection)` with `decide(command, now, ...) -> Decision`,
+`due(decision, now) -> Order | None`, `sent(order, now)`, `verify(...)`, `Command`, `Decision`, `Order`.
+
+It does no I/O and knows no clock but the one it is told, so that every rule can be tested by itself. The rules, in
+order: an emergency stop means the safe state; a set-point past its time is held against the default envelope instead of
+the one that it came with; no set-point lies outside the narrowest of what profile, nameplate, bench and envelope
+allow, and nothing is ever forced away from zero; growth is ramped, shrinking is not; a charger is given nothing
+between 0 and 6 A; writes keep their distance and flash its budget, except to make power smaller.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from feederloop.hil.bench import Bench, DeviceEntry
+from feederloop.hil.inspection import Inspection, keep_alive_s
+from feederloop.hil.setpoints import SetpointScale
+
+DAY_S = 86400.0
+SETTLING_S = 15.0
+"""AS/NZS 4777.2: time within which power that exceeds its limit has to be back inside."""
+TOLERANCE_SHARE, TOLERANCE_KW = 0.04, 0.1
+"""AS/NZS 4777.2: accuracy with which a limit is kept, of the rating or in kW, the larger of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the run asks of a device.
+
+    Attributes:
+        asked_kw: Power, export positive (an inverter's upper limit); None: as much as is allowed.
+        low_kw: Lowest that the current envelope leaves to this device.
+        high_kw: Highest.
+        expires: Device time after which it no longer counts, seconds.
+        who: Who asks.
+    """
+
+    asked_kw: float | None
+    low_kw: float = -math.inf
+    high_kw: float = math.inf
+    expires: float = math.inf
+    who: str = "energy_manager"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the device is to be told.
+
+    Attributes:
+        p_kw: Power, export positive.
+        value: The same as the register takes it.
+        why: What decided.
+        who: Who asked.
+        urgent: Whether it must not wait for intervals or budgets.
+    """
+
+    p_kw: float
+    value: float
+    why: str
+    who: str
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A decision whose time to be written has come."""
+
+    decision: Decision
+    is_keep_alive: bool
+
+
+@dataclass(slots=True)
+class _Flash:
+    """Counts writes to flash over the last day."""
+
+    budget: int
+    times: list[float] = field(default_factory=list)
+
+    def left(self, now: float) -> int:
+        self.times = [time for time in self.times if time > now - DAY_S]
+        return self.budget - len(self.times)
+
+
+class Supervisor:
+    """The rules for one device.
+
+    Args:
+        entry: What the bench says of it.
+        bench: The bench's own rules.
+        scale: How its set-point is written.
+        inspection: What it said of itself.
+    """
+
+    def __init__(self, entry: DeviceEntry, bench: Bench, scale: SetpointScale, inspection: Inspection) -> None:
+        self._entry, self._bench, self._scale = entry, bench, scale
+        low, high = scale.capability_kw()
+        self.low_kw = min(max(low, -inspection.import_kw, -entry.import_kw), 0.0)
+        self.high_kw = max(min(high, inspection.export_kw, entry.export_kw), 0.0)
+        self.keep_alive_s = keep_alive_s(scale.profile, inspection.timeout_s)
+        self._rated_kw = max(-self.low_kw, self.high_kw)
+        self._flash = _Flash(entry.limits.flash_writes_per_day)
+        self._last: Decision | None = None
+        self._last_time = -math.inf
+        self._changed_at = -math.inf
+        self._ramped_from: tuple[float, float] | None = None
+
+    @property
+    def sent_kw(self) -> float | None:
+        """What the device was last told, None before that."""
+        return None if self._last is None else self._last.p_kw
+
+    @property
+    def sent_value(self) -> float | None:
+        """The same as the register took it."""
+        return None if self._last is None else self._last.value
+
+    def decide(
+        self, command: Command | None, now: float, *, voltage_v: float | None = None, stop: str = ""
+    ) -> Decision | None:
+        """Return what the device is to be told now; None as long as nobody has asked for anything.
+
+        Args:
+            command: The latest command.
+            now: Device time, seconds.
+            voltage_v: Voltage at the device.
+            stop: Why the emergency stop is set off; empty when it is not.
+        """
+        if stop:
+            return self._decision(self._entry.safe_kw, stop, "bench", voltage_v, urgent=True)
+        if command is None:
+            return None
+        low, high, why = command.low_kw, command.high_kw, ""
+        if now > command.expires:
+            low, high = -self._bench.default_import_kw, self._bench.default_export_kw
+            why = "no fresh set-point: default envelope"
+        allowed_low, allowed_high = max(self.low_kw, min(low, 0.0)), min(self.high_kw, max(high, 0.0))
+        asked = allowed_high if command.asked_kw is None else command.asked_kw
+        target = min(max(asked, allowed_low), allowed_high)
+        if not why:
+            why = self._why(asked, target)
+        ramped = self._ramped(target, now)
+        if ramped != target:
+            why = f"ramped towards {target:.3f} kW"
+        return self._decision(ramped, why, command.who, voltage_v)
+
+    def due(self, decision: Decision, now: float) -> Order | None:
+        """Return the order to write a decision now, None while there is nothing to write or it has to wait."""
+        last = self._last
+        if last is None or decision.value != last.value:
+            smaller = decision.urgent or (last is not None and abs(decision.p_kw) < abs(last.p_kw))
+            flash = self._scale.point.non_volatile and self._flash.left(now) <= 0
+            early = now < self._last_time + self._entry.limits.write_interval_s
+            return None if (early or flash) and not smaller else Order(decision, False)
+        alive = self.keep_alive_s
+        if alive is None or self._scale.profile.heartbeat.kind == "token" or now < self._last_time + alive:
+            return None
+        if self._scale.point.non_volatile and self._flash.left(now) <= 0:
+            return None
+        return Order(last, True)
+
+    def sent(self, order: Order, now: float) -> None:
+        """Note that the device took an order."""
+        if not order.is_keep_alive:
+            if self._last is None or order.decision.value != self._last.value:
+                self._changed_at = now
+            self._last = order.decision
+        self._last_time = now
+        if self._scale.point.non_volatile:
+            self._flash.times.append(now)
+
+    def forget(self) -> None:
+        """Note that the device may have lost what it was told: the next decision is written whatever it is."""
+        self._last = None
+
+    def verify(self, now: float, *, shown: float | None, power_kw: float | None, voltage_v: float | None) -> str:
+        """Return how the device disobeys, or an empty text.
+
+        Args:
+            now: Device time.
+            shown: What its set-point register (or the one that shows it) says; None where nobody knows.
+            power_kw: What flows, export positive; None where nobody knows.
+            voltage_v: Voltage at the device.
+        """
+        last = self._last
+        if last is None or now < self._changed_at + SETTLING_S:
+            return ""
+        if shown is not None and abs(shown - last.value) > max(0.02 * abs(last.value), self._resolution()):
+            return f"its register shows {shown:g} instead of {last.value:g}"
+        if power_kw is None:
+            return ""
+        tolerance = max(TOLERANCE_SHARE * self._rated_kw, TOLERANCE_KW)
+        allowed_kw = self._scale.power_kw(last.value, voltage_v)
+        over = power_kw - max(allowed_kw, 0.0) if power_kw > 0 else min(allowed_kw, 0.0) - power_kw
+        return f"{power_kw:.2f} kW flow, {allowed_kw:.2f} kW were allowed" if over > tolerance else ""
+
+    def _decision(self, p_kw: float, why: str, who: str, voltage_v: float | None, *, urgent: bool = False) -> Decision:
+        # Flash wears: there a volt more or less is not worth a write.
+        value = self._scale.value(p_kw, None if self._scale.point.non_volatile else voltage_v)
+        last = self._last
+        # A volt more or less is no reason to write: what was sent stays while it is the same power.
+        same = last is not None and math.isclose(p_kw, last.p_kw, abs_tol=1e-9)
+        if same and last is not None and last.value > 0 and 0 <= value - last.value <= 0.03 * last.value:
+            value = last.value
+        return Decision(p_kw, value, why, who, urgent)
+
+    def _ramped(self, target: float, now: float) -> float:
+        ramp = self._entry.limits.ramp_kw_per_s
+        last = self.sent_kw
+        if ramp is None or last is None:
+            return target
+        same_side = target * last >= 0
+        if same_side and abs(target) <= abs(last):
+            return target
+        start = last if same_side else 0.0
+        reach = abs(start) + ramp * max(now - self._last_time, 0.0)
+        return math.copysign(min(abs(target), reach), target)
+
+    def _why(self, asked: float, target: float) -> str:
+        if target == asked:
+            return "set-point"
+        own = target in (self.low_kw, self.high_kw)
+        return f"{asked:.3f} kW clamped by {'the limits of the device' if own else 'the envelope'}"
+
+    def _resolution(self) -> float:
+        point = self._scale.point
+        return 1.01 * abs(point.factor) if not point.scale_role else 1.0
