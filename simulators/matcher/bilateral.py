@@ -1,5 +1,6 @@
 """Bilateral negotiation: every pair of partners agrees on its own amount and price, and nobody runs a market."""
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from feederloop.simulators.matcher.merit_order import (
     require_number,
 )
 from feederloop.simulators.matcher.negotiation import Agreement, Rules, Side, negotiate
-from feederloop.simulators.matcher.orders import ASK, BID, NEGLIGIBLE_KWH, FloatArray, OrderBook
+from feederloop.simulators.matcher.orders import ASK, BID, NEGLIGIBLE_KWH, FloatArray, IntArray, OrderBook
 from feederloop.simulators.matcher.partners import Partners, choose_partners
 from feederloop.simulators.matcher.surroundings import Surroundings
 
@@ -88,7 +89,8 @@ class BilateralNegotiation:
         if agreement.effort.fell_back:
             fallback = KDoubleAuction().clear(book, served_share=served_share, rng=rng)
             return replace(fallback, negotiation=agreement.effort)
-        return over_all_orders(_concluded(chosen, partners, agreement), kept, len(book))
+        concluded = _concluded(chosen, partners, agreement, self.price_tolerance_per_kwh)
+        return over_all_orders(concluded, kept, len(book))
 
     def _negotiate(self, book: OrderBook, partners: Partners) -> Agreement:
         cost = np.zeros(len(partners))
@@ -108,27 +110,26 @@ class BilateralNegotiation:
         return negotiate(sides, partners, cost, (book.floor_per_kwh, book.ceiling_per_kwh), rules)
 
 
-def _concluded(book: OrderBook, partners: Partners, agreement: Agreement) -> Clearing:
+def _concluded(book: OrderBook, partners: Partners, agreement: Agreement, tolerance_per_kwh: float) -> Clearing:
     """Turn what was agreed up to the tolerances into trades that keep every limit.
 
     Args:
         book: The orders, a trader's on one side each.
         partners: Who negotiated.
         agreement: What they agreed on.
+        tolerance_per_kwh: How far prices may be from limits; they are moved to the limits, and what is farther off,
+            because it was still on its way out when all others agreed, is not traded.
     """
     kwh = np.where(agreement.kwh > NEGLIGIBLE_KWH, agreement.kwh, 0.0)
-    least, most = _marginal_limits(book, partners, kwh)
-    # Within the tolerance a seller may have been led past what its partner can pay.
-    kwh[least[partners.seller] > most[partners.buyer]] = 0.0
-    least, most = _marginal_limits(book, partners, kwh)
-    traders = len(book.traders)
-    price = np.where(
-        kwh > 0, np.clip(agreement.price_per_kwh, least[partners.seller], most[partners.buyer]), agreement.price_per_kwh
-    )
-    sold, bought = (summed(who, kwh, traders) for who in (partners.seller, partners.buyer))
-    got, paid = (summed(who, kwh * price, traders) for who in (partners.seller, partners.buyer))
+    price, owners = agreement.price_per_kwh, ((ASK, partners.seller), (BID, partners.buyer))
+    kwh = np.minimum(*(_covered(book, side, own, kwh, price, tolerance_per_kwh)[0] for side, own in owners))
+    least, most = (side * _covered(book, side, own, kwh, price, np.inf)[1] for side, own in owners)
+    kwh = np.where(least <= most, kwh, 0.0)
+    price = np.where(least <= most, np.clip(price, least, np.maximum(least, most)), price)
+    traders, volume = len(book.traders), float(kwh.sum())
+    sold, bought = (summed(own, kwh, traders) for _, own in owners)
+    got, paid = (summed(own, kwh * price, traders) for _, own in owners)
     traded = sold - bought
-    volume = float(kwh.sum())
     return Clearing(
         traded_kwh=traded,
         price_per_kwh=np.where(traded != 0, (got - paid) / np.where(traded != 0, traded, 1.0), np.nan),
@@ -138,16 +139,36 @@ def _concluded(book: OrderBook, partners: Partners, agreement: Agreement) -> Cle
     )
 
 
-def _marginal_limits(book: OrderBook, partners: Partners, kwh: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the highest limit of each seller's orders in use, and the lowest of each buyer's, [traders]."""
-    traders = len(book.traders)
-    total = summed(partners.seller, kwh, traders) + summed(partners.buyer, kwh, traders)
-    used = _filled(book, total) > 0
-    least, most = np.full(traders, -np.inf), np.full(traders, np.inf)
-    asks, bids = used & book.is_ask, used & ~book.is_ask
-    np.maximum.at(least, book.trader[asks], book.price_per_kwh[asks])
-    np.minimum.at(most, book.trader[bids], book.price_per_kwh[bids])
-    return least, most
+def _covered(
+    book: OrderBook, side: int, owner: IntArray, kwh: FloatArray, price_per_kwh: FloatArray, tolerance_per_kwh: float
+) -> tuple[FloatArray, FloatArray]:
+    """Cover what each trader of a side trades by its orders: best limits for the worst prices.
+
+    Args:
+        book: The orders.
+        side: `ASK` or `BID`.
+        owner: The trader of each pair on this side, [pairs].
+        kwh: What pairs trade, [pairs].
+        price_per_kwh: At which price, [pairs].
+        tolerance_per_kwh: How much worse than a limit a price may be.
+
+    Returns:
+        How much of each trade orders cover, and `side` times the worst limit among these, [pairs] each.
+    """
+    covered, limits = np.zeros(len(kwh)), side * price_per_kwh
+    for trader in np.unique(owner):
+        orders = np.flatnonzero((book.trader == trader) & (book.side == side))
+        orders = orders[np.argsort(side * book.price_per_kwh[orders], kind="stable")]
+        limit, supply = (side * book.price_per_kwh[orders]).tolist(), np.cumsum(book.kwh[orders]).tolist()
+        pairs = np.flatnonzero((owner == trader) & (kwh > 0))
+        used = 0.0
+        for pair in pairs[np.argsort(side * price_per_kwh[pairs], kind="stable")].tolist():
+            suiting = bisect_right(limit, side * price_per_kwh[pair] + tolerance_per_kwh)
+            room = supply[suiting - 1] - used if suiting else 0.0
+            covered[pair] = max(0.0, min(kwh[pair], room))
+            used += covered[pair]
+            limits[pair] = limit[min(bisect_left(supply, used - NEGLIGIBLE_KWH), len(limit) - 1)]
+    return covered, limits
 
 
 def _filled(book: OrderBook, total_kwh: FloatArray) -> FloatArray:

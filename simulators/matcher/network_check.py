@@ -1,6 +1,6 @@
 """A continuous double auction in which the DSO is asked about every trade."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class NetworkCheckedAuction:
         nothing = np.zeros(traders, dtype=np.int64)
         blocking = clearing.blocking or Blocking(nothing, nothing, np.zeros(traders))
         self.record.note(blocking, took_part=summed(book.trader[offered], book.kwh[offered], traders) > 0)
-        return over_all_orders(clearing, kept, len(book))
+        return over_all_orders(replace(clearing, blocking=blocking), kept, len(book))
 
     def _trade(self, book: OrderBook, served_share: FloatArray, rng: np.random.Generator) -> Clearing:
         assert self._network is not None

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from feederloop.simulators.errors import InputError
+from feederloop.simulators.grid.networks import connection_points, load_network
 from feederloop.simulators.matcher.clearing import Clearing
 from feederloop.simulators.matcher.simulator import META, MatcherSimulator
 
@@ -87,3 +88,54 @@ def test_the_mechanism_is_told_how_well_each_trader_was_served(matcher):
     assert listening.heard == [1.0, 1.0, 1.0]
     matcher.step(1800, inputs, 10**6)
     assert listening.heard == [0.25, 1.0, 0.5]
+
+
+def test_the_network_is_looked_at_only_for_a_mechanism_that_asks():
+    simulator = MatcherSimulator()
+    simulator.init("matcher-0", interval_s=1800, network="no_such_network")
+    simulator.create(len(SITES), "Trader", sites=SITES)
+    simulator.init("matcher-0", interval_s=1800, mechanism="network_checked", network="no_such_network")
+    with pytest.raises(InputError, match="no_such_network"):
+        simulator.create(1, "Trader", sites=[{"name": "ann", "bus": 1, "phase": "a"}])
+
+
+def test_refusals_of_the_dso_reach_the_traders_and_negotiations_the_auction():
+    simulator = MatcherSimulator()
+    options = {"check": "exact", "losses": False}
+    simulator.init(
+        "matcher-0",
+        interval_s=1800,
+        mechanism="network_checked",
+        options=options,
+        network="street_12",
+        source_v_pu=1.0,
+        limits={"v_max_v": 241.0, "v_min_v": 216.2},
+    )
+    points = connection_points(load_network("street_12"))
+    sites = [
+        {"name": name, "bus": int(bus), "phase": phase}
+        for name, bus, phase in zip(["ann", "bob.2", "cem"], points["bus"][-3:], points["phase"][-3:], strict=True)
+    ]
+    simulator.create(3, "Trader", sites=sites)
+    simulator.create(1, "Auction")
+    inputs = send(ann=[6.0, 6.0, 6.0], cem=[-6.0, -6.0, -6.0])
+    for name in ("ann", "cem"):
+        inputs[name] |= {"household_p_kw": {"f": [9.0, -0.3, 9.0]}, "household_q_kvar": {"f": [9.0, -0.1, 9.0]}}
+    simulator.step(0, inputs, 10**6)
+    attrs = META["models"]["Trader"]["attrs"][4:]
+    data = json.loads(json.dumps(simulator.get_data({"ann": attrs, "cem": attrs, "Auction": ["volume_kwh", "rounds"]})))
+    assert 0 < data["ann"]["traded_kwh"] < 6
+    assert data["ann"]["blocks"] == data["cem"]["blocks"] > 0
+    assert data["ann"]["blocked_kwh"] == pytest.approx(6 - data["ann"]["traded_kwh"])
+    assert data["cem"]["blocked_kwh"] == pytest.approx(-data["ann"]["blocked_kwh"])
+    assert data["Auction"] == {"volume_kwh": data["ann"]["traded_kwh"], "rounds": 0}
+
+
+def test_a_forecast_must_reach_the_next_interval():
+    simulator = MatcherSimulator()
+    simulator.init("matcher-0", interval_s=1800, mechanism="network_checked", network="street_12", source_v_pu=1.0)
+    points = connection_points(load_network("street_12"))
+    simulator.create(1, "Trader", sites=[{"name": "ann", "bus": int(points["bus"].iloc[0]), "phase": "a"}])
+    with pytest.raises(InputError, match="next interval") as refusal:
+        simulator.step(0, {"ann": {"household_p_kw": {"f": [-0.3]}}}, 10**6)
+    assert refusal.value.key == "ann.household_p_kw"
