@@ -127,6 +127,9 @@ class _Tables:
             began = settled | {"stamp_offset_s": 0}
             coordination = await self._table("coordination", "per_entity", COORDINATION_COLUMNS, **began)
             self._world.connect(actors.coordination, coordination, *COORDINATION_COLUMNS)
+            if actors.energy_manager:
+                posted = await self._per_prosumer("posted_price", ("price_adder_per_kwh", "assigned_kwh"), **began)
+                self._send(actors.participant, posted, "price_adder_per_kwh", "assigned_kwh")
         if actors.auction is not None:
             trades = await self._per_prosumer("trades", ("traded_kwh", "price_per_kwh"), **traded)
             self._send(actors.trader, trades, "traded_kwh", ("traded_price_per_kwh", "price_per_kwh"))

@@ -70,9 +70,16 @@ class Scenario(Section):
     @model_validator(mode="after")
     def _margin_leaves_room(self) -> "Scenario":
         low, high = self.limits.voltage_range_v
-        if low + 2 * self.envelope.voltage_margin_v >= high:
-            allowed = f"less than {(high - low) / 2:g} V, half the distance of the limits"
-            raise misfit("leaves no room between the voltage limits", key="envelope.voltage_margin_v", allowed=allowed)
+        margins = {name: getattr(self, name).voltage_margin_v for name in ("envelope", "ev_coordination")}
+        for name, margin_v in margins.items():
+            if low + 2 * margin_v >= high:
+                allowed = f"less than {(high - low) / 2:g} V, half the distance of the limits"
+                key = f"{name}.voltage_margin_v"
+                raise misfit("leaves no room between the voltage limits", key=key, allowed=allowed)
+        loading = min(self.limits.line_loading_percent, self.limits.transformer_loading_percent)
+        if self.ev_coordination.loading_margin_percent >= loading:
+            key, allowed = "ev_coordination.loading_margin_percent", f"less than the loading limit, {loading:g} %"
+            raise misfit("leaves no loading", key=key, allowed=allowed)
         return self
 
     @property

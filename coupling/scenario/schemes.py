@@ -65,6 +65,13 @@ class EvCoordination(Section):
         "network_aware: cheapest schedule of all EVs together within every limit of the network, the benchmark that "
         "knows everything; valley_filling: flattest load of the feeder as a whole, blind to the network",
     )
+    voltage_margin_v: NonNegative = quantity(
+        1.0,
+        "V",
+        "Distance that the network-aware plan, made of half-hourly means, keeps from the voltage limits",
+        lt=50,
+    )
+    loading_margin_percent: NonNegative = quantity(10.0, "%", "Distance that it keeps from the loading limits", lt=100)
     curtail_pv: Flag = setting(True, "Whether the network-aware aggregator may also limit PV where nothing else helps")
 
 
@@ -78,7 +85,9 @@ class PriceBased(Section):
     )
     max_rounds: Count = quantity(50, "1", "Most rounds of prices and answers in a market interval", ge=1, le=1000)
     step_per_kwh: Positive = quantity(
-        0.3, "money/kWh", "Step of the price of a limit per kW of excess at its most sensitive connection point"
+        0.02,
+        "money/kWh/kW",
+        "By how much a limit's price moves in the first round per kW of excess at its most sensitive connection point",
     )
     proximal_per_kwh2: NonNegative = quantity(
         0.05, "money/kWh/kW", "What an energy manager minds moving away from its last answer, against chattering"

@@ -104,7 +104,7 @@ def _connect_aggregator(world: WatchedWorld, actors: Actors) -> None:
 def _connect_posted_prices(world: WatchedWorld, actors: Actors) -> None:
     """Energy managers keep to what they answered to the last prices."""
     for name, participant in actors.participant.items():
-        world.connect(participant, actors.energy_manager[name], "assigned_kwh")
+        world.connect(participant, actors.energy_manager[name], "assigned_kwh", "price_adder_per_kwh")
 
 
 def previous(

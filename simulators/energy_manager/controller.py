@@ -37,7 +37,7 @@ class Commitment:
         import_limit_kw: Envelope towards import.
         export_limit_kw: Envelope towards export.
         later_charge_kwh: Energy that can still be stored after this interval, until departure.
-        curtail_to_position: Whether feeding in beyond the position costs money.
+        curtail_to_position: Whether feeding in beyond the position costs the prosumer money.
         end_s: End of the interval on the clock.
     """
 
@@ -45,7 +45,7 @@ class Commitment:
     import_limit_kw: np.ndarray
     export_limit_kw: np.ndarray
     later_charge_kwh: np.ndarray
-    curtail_to_position: bool
+    curtail_to_position: np.ndarray
     end_s: float
 
 
@@ -125,8 +125,8 @@ class Controller:
         stays = vehicles.departure_s >= now_s + self._step_s
         absorbed = np.where(stays, moves, np.maximum(moves, 0.0))
         limit = np.maximum(commitment.export_limit_kw - household_kw - absorbed, 0.0)
-        if commitment.curtail_to_position:
-            limit = np.minimum(limit, np.maximum(target - household_kw - moves, 0.0))
+        to_position = np.minimum(limit, np.maximum(target - household_kw - moves, 0.0))
+        limit = np.where(commitment.curtail_to_position, to_position, limit)
         self._before = (household_kw + moves, limit)
         return SetPoints(asked, limit)
 

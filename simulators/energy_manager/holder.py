@@ -31,9 +31,10 @@ class PositionHolder:
             now_s: Start of the interval on the clock.
             beliefs: Of the intervals from the current one on, shape (prosumers, horizon).
             vehicles: The vehicles now.
-            told: The position for this interval in kWh, export positive; and what managers of other kinds need beside.
+            told: The position for this interval in kWh, export positive; and what feeding in a kWh costs beside what
+                the tariff says.
         """
-        self._commit(now_s // self._clock.interval_s, told[0], beliefs, vehicles)
+        self._commit(now_s // self._clock.interval_s, told[0], beliefs, vehicles, adder_per_kwh=told[1])
         return self._offer_nothing(told[0])
 
     def step(self, now_s: int, household_kw: np.ndarray, pv_available_kw: np.ndarray, vehicles: Vehicles) -> SetPoints:
@@ -52,14 +53,21 @@ class PositionHolder:
     def _offer_nothing(self, position_kwh: np.ndarray) -> Offer:
         return Offer(position_kwh, np.empty(0), np.empty((len(self._sites), 0)))
 
-    def _commit(self, interval: int, position_kwh: np.ndarray, beliefs: Beliefs, vehicles: Vehicles) -> None:
+    def _commit(
+        self,
+        interval: int,
+        position_kwh: np.ndarray,
+        beliefs: Beliefs,
+        vehicles: Vehicles,
+        adder_per_kwh: np.ndarray | float = 0.0,
+    ) -> None:
         """Hand the interval over to the controller."""
         later = beliefs.between(1, self._clock.horizon)
         starts_s = self._starts_s(interval + 1, self._clock.horizon - 1)
         later_kwh = later_charge_kwh(
             self._sites, later, vehicles, starts_s, self._clock.interval_s, self._options.firm_pv_share
         )
-        riddance_pays = self._tariff.feed_in_per_kwh[interval] < -self._options.curtailment_penalty_per_kwh
+        earns = np.full(len(self._sites), self._tariff.feed_in_per_kwh[interval]) - adder_per_kwh
         end_s = float(starts_s[0])
         self._controller.commit(
             Commitment(
@@ -67,7 +75,7 @@ class PositionHolder:
                 beliefs.import_limit_kw[:, 0],
                 beliefs.export_limit_kw[:, 0],
                 later_kwh,
-                bool(riddance_pays),
+                earns < -self._options.curtailment_penalty_per_kwh,
                 end_s,
             )
         )

@@ -34,6 +34,7 @@ _SCALARS_IN = (
     "traded_kwh",
     "traded_price_per_kwh",
     "assigned_kwh",
+    "price_adder_per_kwh",
 )
 _OUT = (
     "ev_set_kw",
@@ -183,8 +184,9 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         low = np.minimum(self._lists(received, "household_p_low_kw", household), household)
         self._beliefs, self._demand_kw = beliefs, np.maximum(-low, 0.0)
         nothing = np.zeros(len(self._names))
-        energy = "assigned_kwh" if self._options.mode == "directed" else "traded_kwh"
-        told = tuple(self._scalars(received, attr, nothing) for attr in (energy, "traded_price_per_kwh"))
+        directed = self._options.mode == "directed"
+        attrs = ("assigned_kwh", "price_adder_per_kwh") if directed else ("traded_kwh", "traded_price_per_kwh")
+        told = tuple(self._scalars(received, attr, nothing) for attr in attrs)
         offer = self._managers.begin_interval(time, beliefs, vehicles, (told[0], told[1]))
         self._data["position_kwh"] = offer.position_kwh.tolist()
         self._data["curve_price_per_kwh"] = [offer.curve_price_per_kwh.tolist()] * len(self._names)
