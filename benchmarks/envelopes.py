@@ -34,7 +34,7 @@ from peers import adversary, networks, pandapower_3ph
 from peers.opendss_3ph import OpenDSSPeer
 
 SOURCE_V_PU = 1.0
-EXPORT_CAP_KW, IMPORT_CAP_KW = 5.0, 14.0
+EXPORT_CAP_KW, IMPORT_CAP_KW = 5.0, 7.36  # beyond, references would meet collapse, where power flows are slow
 DAY = 288
 RANDOM = 4000
 BISECTION_KW = 0.01
