@@ -1,0 +1,150 @@
+"""The look at a bench before anything is armed; and stopping it from outside.
+
+Public: `preflight(bench) -> list[Finding]`, `Finding`, `stop_devices(bench, folder) -> dict[name, bool]`,
+`bench_transports(bench)`.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from feederloop.hil.address import DeviceAddress
+from feederloop.hil.audit import AuditLog
+from feederloop.hil.bench import Bench, DeviceEntry
+from feederloop.hil.emergency import EmergencyStop
+from feederloop.hil.held import HeldDevice
+from feederloop.hil.inspection import Inspection, inspect
+from feederloop.hil.link import Link
+from feederloop.hil.timekeeping import WallClock
+from feederloop.hil.transport import ModbusTransport
+
+SLOW_S = 0.25
+"""A reading that takes longer leaves little of a poll period of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one device.
+
+    Attributes:
+        entry: The device.
+        inspection: What it said; None for a device that is not contacted (simulated by the run, or a recording).
+    """
+
+    entry: DeviceEntry
+    inspection: Inspection | None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the bench must not be used as it is; empty when it may."""
+        found = self.inspection
+        if found is None:
+            return ()
+        if not found.answered:
+            return (f"does not answer: {found.reason}",)
+        return found.refusals if self.entry.mode == "armed" else ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth knowing."""
+        found = self.inspection
+        if found is None or not found.answered:
+            return ()
+        notes = []
+        if found.latency_s > SLOW_S:
+            notes.append(f"slow: {1000 * found.latency_s:.0f} ms for a reading")
+        if found.power is not None and not found.power.good:
+            notes.append(f"its power cannot be used: {found.power.reason}")
+        if self.entry.device_profile.verified == "one source":
+            notes.append("its profile has one source: compare its readings with its display first")
+        if self.entry.mode == "armed" and self.entry.accept_failsafe and math.isnan(found.fallback_kw):
+            notes.append("armed on the bench's word, although nobody knows its fail-safe")
+        return tuple(notes)
+
+
+def preflight(bench: Bench) -> list[Finding]:
+    """Contact every device of a bench once, all at a time, and write nothing."""
+
+    async def look() -> list[Finding]:
+        transports = bench_transports(bench)
+        try:
+            found = await asyncio.gather(
+                *(inspect(transports[entry.name], entry) for entry in bench.devices if entry.name in transports)
+            )
+        finally:
+            for transport in transports.values():
+                transport.close()
+        said = dict(zip(transports, found, strict=True))
+        return [Finding(entry, said.get(entry.name)) for entry in bench.devices]
+
+    return asyncio.run(look())
+
+
+def stop_devices(bench: Bench, audit_file: Path) -> dict[str, bool]:
+    """Set off the emergency stop, then bring every armed device to its safe state from here too.
+
+    A run that goes on does the same within a tenth of a second; a device that takes one connection only is reached by
+    it alone.
+
+    Args:
+        bench: The bench.
+        audit_file: Where the writes are logged.
+
+    Returns:
+        By name of each armed device that lives by itself, whether it took it from here.
+    """
+    stop = EmergencyStop(bench.stop_path)
+    stop.trip("command", "feederloop hil stop")
+
+    async def make_safe() -> dict[str, bool]:
+        audit, clock = AuditLog(audit_file), WallClock()
+        transports = bench_transports(bench)
+        armed = [entry for entry in bench.devices if entry.mode == "armed" and entry.name in transports]
+
+        async def one(entry: DeviceEntry) -> bool:
+            device = HeldDevice(entry, bench, transports[entry.name], clock=clock, audit=audit, stop=stop)
+            await device.cycle()
+            return await device.make_safe("emergency stop: command") and device.statistics.writes > 0
+
+        try:
+            taken = await asyncio.gather(*(one(entry) for entry in armed))
+        finally:
+            for transport in transports.values():
+                transport.close()
+            audit.close()
+        return {entry.name: ok for entry, ok in zip(armed, taken, strict=True)}
+
+    return asyncio.run(make_safe())
+
+
+def bench_transports(bench: Bench) -> Mapping[str, ModbusTransport]:
+    """Return the way to each device of a bench that lives by itself; devices on one line share its link."""
+    links: dict[str, Link] = {}
+    transports = {}
+    for entry in bench.devices:
+        if not entry.is_elsewhere:
+            continue
+        profile = entry.device_profile
+        if entry.connector != 1:
+            profile = profile.at_connector(entry.connector)
+        address = DeviceAddress.parse(entry.url, profile)
+        link = links.setdefault(
+            str(address),
+            Link(
+                address,
+                name=entry.name,
+                timeout_s=bench.timeout_s,
+                tls=entry.tls_files,
+                pause_s=profile.transport.inter_request_pause_s,
+            ),
+        )
+        transports[entry.name] = ModbusTransport(profile, link, unit=entry.unit, name=entry.name)
+    return transports
+
+
+def shown_power_kw(found: Inspection) -> float | None:
+    """Return the power that flowed at the inspection, None where it is not known."""
+    power = found.power
+    return float(power.value) if power is not None and power.good and power.value is not None else None
