@@ -17,14 +17,17 @@ LOCK = printf 'setuptools>=77\n' | UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench lock build clean
+.PHONY: help run demo-hil test check bench lock build clean
 
 help:  ## show this
 	@echo "feederloop: local energy markets inside dynamic operating envelopes"
-	@sed -n 's/^\([a-z]*\):.*  ## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.installed  ## run a scenario: SCENARIO=name or file (default european_lv_doe_lem), ARGS="--days 2 --seed 7"
 	@$(VENV)/bin/feederloop run $(SCENARIO) $(ARGS)
+
+demo-hil: $(VENV)/.installed  ## run the default day with eight devices over real Modbus, one of which is lost and comes back
+	@$(VENV)/bin/feederloop run european_lv_doe_lem --bench demo $(ARGS)
 
 test: check  ## check style and types, run every test and measure what they cover: ARGS="-k envelope" for some
 	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) --dist worksteal $(ARGS)

@@ -5,11 +5,14 @@ Heavy imports happen inside the commands, so that help and a mistake in a scenar
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feederloop.coupling.compare.command import compare
 from feederloop.coupling.envelope_cli import app as envelope_app
+from feederloop.coupling.market_cli import market
+from feederloop.hil.cli import app as hil_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(envelope_app)
+app.add_typer(hil_app)
+app.command()(compare)
+app.command()(market)
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the bare name of a shipped scenario.")
@@ -60,6 +66,11 @@ def run(
     seed: Seed = None,
     overrides: Overrides = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder of the results and no more.")] = False,
+    bench: Annotated[
+        str | None, typer.Option(metavar="BENCH", help="Bench file: devices that take simulated ones' places.")
+    ] = None,
+    real_time: Annotated[bool, typer.Option("--real-time", help="By the clock on the wall; needs --bench.")] = False,
+    factor: Annotated[float, typer.Option(metavar="X", help="With --real-time: so many times as fast.")] = 1.0,
     debug: Debug = False,
 ) -> None:
     """Run a scenario and show its main figures."""
@@ -67,13 +78,23 @@ def run(
     from feederloop.coupling.console import print_figures, print_places
     from feederloop.coupling.run import run_scenario
 
-    result = run_scenario(loaded, out=out, progress=not quiet)
+    devices: list[dict[str, Any]] = []
+    if bench is None and not real_time:
+        result = run_scenario(loaded, out=out, progress=not quiet)
+    else:
+        from feederloop.hil.session import run_with
+
+        result, devices = run_with(loaded, bench, out=out, progress=not quiet, real_time=real_time, factor=factor)
     if result.message:
         typer.echo(f"Run {result.status}: {result.message}", err=True)
     if quiet:
         typer.echo(result.folder)
     else:
         print_figures(_console(), loaded.title or loaded.name, result.summary, loaded.limits)
+        if devices:
+            from feederloop.hil.screens import report_table
+
+            _console().print(report_table(devices))
         print_places(_console(), result.folder)
     codes = {"complete": COMPLETE, "interrupted": INTERRUPTED}
     raise typer.Exit(codes.get(result.status, RUN_FAILED))

@@ -71,6 +71,17 @@ class Series(Section):
     column: Text = setting("value", "The column")
 
 
+class Trouble(Section):
+    """A fault of a simulated device, or of the network to it, for some time."""
+
+    fault: Literal[
+        "silent", "slow", "late", "reset", "garbage", "exception", "nan", "out_of_range", "ignore_setpoints", "reboot",
+        "swapped_words", "refuse_fc06", "cut",
+    ] = setting(..., "What is wrong; cut: the network to it")  # fmt: skip
+    from_s: NonNegative = quantity(..., "s", "Seconds after the run's start")
+    for_s: Positive = quantity(..., "s", "How long")
+
+
 class DeviceEntry(Section):
     """A device in a prosumer's slot."""
 
@@ -97,6 +108,8 @@ class DeviceEntry(Section):
     drive: dict[str, Series] = Field(
         default_factory=dict, description="Time series by attribute of the simulated device, e.g. grid_voltage_v"
     )
+
+    faults: tuple[Trouble, ...] = setting((), "Faults of the simulated device in the course of the run")
 
     _profile: Profile | None = PrivateAttr(default=None)
 
@@ -169,8 +182,9 @@ class DeviceEntry(Section):
         if ratings.power_kw is None and ratings.current_a is None:
             wanted = "power_kw" if self.slot == "inverter" else "current_a or power_kw"
             raise misfit("is missing", key="ratings", allowed=f"a mapping with {wanted}")
-        if self.drive and not self.is_simulated:
-            raise misfit("drives a device that is not simulated", key="drive", allowed="only with url: simulated")
+        for key in ("drive", "faults"):
+            if getattr(self, key) and not self.is_simulated:
+                raise misfit("is for simulated devices", key=key, allowed="only with url: simulated")
         return self
 
 

@@ -7,6 +7,7 @@ Everything asynchronous runs on the I/O thread. Other threads only assign `comma
 is one reference to something that never changes.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,8 +24,11 @@ from feederloop.hil.reading import Quality, Reading, Value, WriteResult
 from feederloop.hil.setpoints import SetpointScale
 from feederloop.hil.statistics import DeviceStatistics
 from feederloop.hil.supervisor import Command, Decision, Order, Supervisor
+from feederloop.hil.timekeeping import PushedClock
 from feederloop.hil.transport import DeviceTransport
 from feederloop.simulators.errors import InputError
+
+_SAFE_ATTEMPTS, _BETWEEN_ATTEMPTS_S = 3, 0.05
 
 
 class State(StrEnum):
@@ -149,7 +153,11 @@ class HeldDevice:
             return False
         if self.snapshot.state is State.STOPPED and supervisor.sent_value == decision.value:
             return True
-        return await self._order(Order(decision, False))
+        for _ in range(_SAFE_ATTEMPTS):
+            if await self._order(Order(decision, False)):
+                return True
+            await self._let_pass(self.entry.device_profile.transport.min_write_interval_s + _BETWEEN_ATTEMPTS_S)
+        return False
 
     async def _begin(self) -> bool:
         """Look at the device, and arm it where that is allowed; return whether it answers."""
@@ -215,7 +223,9 @@ class HeldDevice:
                 return
         decision = supervisor.decide(self.command, now, voltage_v=self._voltage_v, stop=stop)
         order = supervisor.due(decision, now) if decision is not None else None
-        if order is not None and self._may_write(urgent=order.decision.urgent):
+        if decision is not None and decision.urgent and decision.value == supervisor.sent_value:
+            self._set(state=State.STOPPED)
+        if order is not None and self._may_write():
             await self._order(order)
         await self._send_token()
 
@@ -279,9 +289,16 @@ class HeldDevice:
             self._known[role] = value
         return result.ok
 
-    def _may_write(self, *, urgent: bool = False) -> bool:
+    def _may_write(self) -> bool:
         """Whether the device takes a write so soon after the last one."""
-        return urgent or self.clock() >= self._wrote_at + self.transport.profile.transport.min_write_interval_s
+        return self.clock() >= self._wrote_at + self.entry.device_profile.transport.min_write_interval_s
+
+    async def _let_pass(self, seconds: float) -> None:
+        """Wait in the time that the device lives by."""
+        if isinstance(self.clock, PushedClock):
+            self.clock.push(seconds)
+        else:
+            await asyncio.sleep(seconds)
 
     # --- reading ---
 

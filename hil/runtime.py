@@ -23,7 +23,7 @@ from feederloop.hil.timekeeping import PushedClock, WallClock
 FIRST_LOOK_S = 5.0
 """After a set-point, accelerated devices are looked at once they had time to follow it."""
 LONGEST_PART_S = 60.0
-SAFE_LIMIT_S = 3.0
+SAFE_LIMIT_S = 8.0
 """Time that all devices together have to be brought to their safe state."""
 _WATCH_S = 0.05
 _LEAST_PERIOD_S = 0.02
@@ -88,7 +88,7 @@ class Runtime:
             return {}
         done = asyncio.run_coroutine_threadsafe(self._make_all_safe(why), self._loop)
         with contextlib.suppress(TimeoutError):
-            return done.result(2 * SAFE_LIMIT_S)
+            return done.result(SAFE_LIMIT_S + 2.0)
         return {}
 
     def close(self) -> None:

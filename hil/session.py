@@ -1,6 +1,6 @@
 """Run a scenario with devices of a bench in the places of simulated ones.
 
-Public: `run_on_bench(scenario, bench, ...) -> BenchResult`, `BenchResult`.
+Public: `run_on_bench(scenario, bench, ...) -> BenchResult`, `BenchResult`, `run_with` for the command line.
 """
 
 import contextlib
@@ -18,10 +18,11 @@ from feederloop.coupling.run import RunResult, run_scenario
 from feederloop.coupling.scenario import Scenario, ScenarioError
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.wiring import build
-from feederloop.hil.bench import Bench
+from feederloop.hil.bench import Bench, load_bench
 from feederloop.hil.bench_check import check_against
 from feederloop.hil.emergency import stop_on_signal
 from feederloop.hil.station import Pace, Station
+from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.networks import connection_points, load_network
 
 FOLDER = "bench"
@@ -78,6 +79,29 @@ def run_on_bench(
         result = run_scenario(scenario, out=out, progress=progress, build=wired)
         rows = station.rows()
     return BenchResult(result, rows)
+
+
+def run_with(
+    scenario: Scenario,
+    bench_name: str | None,
+    *,
+    out: Path | str | None,
+    progress: bool,
+    real_time: bool,
+    factor: float,
+) -> tuple[RunResult, list[dict[str, Any]]]:
+    """Run a valid scenario with a bench that is named by file, as the command line does; returns run and devices.
+
+    Raises:
+        InputError: There is no bench, it does not fit, or the factor is none.
+    """
+    if bench_name is None:
+        raise InputError("only a run with a bench waits for the clock", key="--real-time", allowed="with --bench")
+    if not factor > 0 or (factor != 1 and not real_time):
+        raise InputError("not a factor", key="--factor", value=factor, allowed="above 0, with --real-time")
+    pace = Pace(real_time=real_time, factor=factor)
+    result = run_on_bench(scenario, load_bench(bench_name), out=out, progress=progress, pace=pace)
+    return result.run, result.devices
 
 
 async def _build(

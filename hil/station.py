@@ -7,7 +7,7 @@ nothing but texts and numbers.
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class Station:
         self._capture: CaptureFile | None = None
         self._state_file: Path | None = None
         self._runtime: Runtime | None = None
+        self._troubled: set[tuple[str, int]] = set()
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep_state, name="bench state", daemon=True)
         self._closed = False
@@ -190,6 +191,18 @@ class Station:
         for attribute, value in {**attributes, **series}.items():
             if attribute in device.physics.ATTRIBUTES:
                 device.set(attribute, value)
+        for trouble in device_troubles(self.bench.entry(name), time_s, self._troubled):
+            self._make_trouble(name, *trouble)
+
+    def _make_trouble(self, name: str, fault: str, begins: bool) -> None:
+        if self.server is None:
+            return
+        if fault == "cut":
+            (self.server.cut if begins else self.server.heal)(name)
+        elif begins:
+            self.server.fault(name, fault)
+        else:
+            self.server.clear(name, fault)
 
     def end_wanted(self) -> str:
         """Return why the run is to end, as the bench has it; empty when it is not."""
@@ -284,6 +297,15 @@ def open_station(key: str) -> Station:
     if key not in _OPEN:
         raise InputError("no such bench is in operation in this process", key="station", value=key)
     return _OPEN[key]
+
+
+def device_troubles(entry: DeviceEntry, time_s: float, begun: set[tuple[str, int]]) -> Iterator[tuple[str, bool]]:
+    """Yield the faults that begin or end at a time, each with whether it begins; `begun` remembers those that have."""
+    for index, trouble in enumerate(entry.faults):
+        on = trouble.from_s <= time_s < trouble.from_s + trouble.for_s
+        if on != ((entry.name, index) in begun):
+            begun ^= {(entry.name, index)}
+            yield trouble.fault, on
 
 
 def _without_waiting(profile: Profile) -> Profile:

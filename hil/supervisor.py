@@ -98,12 +98,14 @@ class Supervisor:
         self.low_kw = min(max(low, -inspection.import_kw, -entry.import_kw), 0.0)
         self.high_kw = max(min(high, inspection.export_kw, entry.export_kw), 0.0)
         self.keep_alive_s = keep_alive_s(scale.profile, inspection.timeout_s)
+        control, heartbeat = scale.profile.control, scale.profile.heartbeat
+        # For others any request is a sign of life, or a number of its own is.
+        self._rewrites = heartbeat.kind == "rewrite_setpoint" or (control is not None and bool(control.reversion_role))
         self._rated_kw = max(-self.low_kw, self.high_kw)
         self._flash = _Flash(entry.limits.flash_writes_per_day)
         self._last: Decision | None = None
         self._last_time = -math.inf
         self._changed_at = -math.inf
-        self._ramped_from: tuple[float, float] | None = None
 
     @property
     def sent_kw(self) -> float | None:
@@ -153,7 +155,7 @@ class Supervisor:
             early = now < self._last_time + self._entry.limits.write_interval_s
             return None if (early or flash) and not smaller else Order(decision, False)
         alive = self.keep_alive_s
-        if alive is None or self._scale.profile.heartbeat.kind == "token" or now < self._last_time + alive:
+        if alive is None or not self._rewrites or now < self._last_time + alive:
             return None
         if self._scale.point.non_volatile and self._flash.left(now) <= 0:
             return None
