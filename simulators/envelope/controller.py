@@ -23,6 +23,7 @@ from feederloop.simulators.grid.powerflow import PowerFlow
 
 SAFETIES = ("certified", "robust", "corner")
 _CORRECTIONS = 2
+_FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
 _ROWS_AT_ONCE = 24
 _NEAR_MISS_V = 0.1  # over by more than this, or by this share, a limit broke that was not looked at
@@ -179,7 +180,8 @@ class EnvelopeController:
             over_v, over_share = self._excess(certificate)
             if near is not None and (over_v > _NEAR_MISS_V or over_share > _NEAR_MISS_SHARE):
                 return _published(limits, cut), False
-            if not np.isfinite(over_v + over_share):
+            # Far over, the bound is loose because the box is wide; to tighten by all of it would shut everybody out.
+            if not (over_v < _FAR_OVER * (self._inner.v_max_v - self._inner.v_min_v) and over_share < _FAR_OVER):
                 shrink *= 0.7
                 continue
             tight_v += 1.02 * over_v + (2e-4 if over_v else 0.0)

@@ -312,3 +312,18 @@ def test_help_answers_without_what_only_work_needs(arguments: list[str]) -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy:"
     assert "ENVELOPES.csv" in done.stdout
+
+
+@pytest.mark.parametrize("rule", ["max_total", "proportional_fair"])
+def test_caps_far_beyond_the_network_shut_nobody_out(rule: str) -> None:
+    # The first bound of so wide a box is tens of volts loose: no reason to give no limits at all.
+    net = two_voltages()
+    far = int(net.bus.index[net.bus["name"] == "far home"][0])
+    rows = street_points().iloc[:6]
+    extra = rows.iloc[[1, 2]].assign(connection_point=["workshop", "flat"], bus=far, phase=["abc", "b"])
+    points = pd.concat([rows, extra.assign(export_cap_kw=60.0, import_cap_kw=60.0)])
+    limits = envelopes.StatedLimits(v_min_v=222.0, v_max_v=262.0)
+    results = envelopes.publish(net, points, rule=rule, limits=limits)
+    assert results.certified
+    assert results.table["export_limit_kw"].sum() > 40.0
+    assert results.table["import_limit_kw"].sum() > 40.0
