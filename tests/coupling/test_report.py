@@ -17,7 +17,7 @@ import yaml
 
 from feederloop.coupling.report import write_report
 from feederloop.coupling.report.packing import GAP
-from feederloop.coupling.report.page import ASSETS
+from feederloop.coupling.report.shell import ASSETS
 from feederloop.coupling.report.timeline import stride_for
 from feederloop.coupling.run import run
 

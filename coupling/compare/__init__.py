@@ -1,0 +1,1 @@
+"""One scenario under several schemes and seeds, side by side."""

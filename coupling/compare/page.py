@@ -1,0 +1,124 @@
+"""The comparison as one page that needs nothing else and can be mailed."""
+
+from typing import Any
+
+import numpy as np
+
+from feederloop.coupling.compare.comparison import Comparison
+from feederloop.coupling.compare.measures import HARMS, Measure
+from feederloop.coupling.compare.variants import VARIANTS
+from feederloop.coupling.report.packing import json_for_script
+from feederloop.coupling.report.shell import asset, policy, template
+
+PACKAGE = "feederloop.coupling.compare"
+BASIS = ("vendor/echarts.common.min.js", "time.js", "kit.js")
+PANELS = (
+    "voltage.max_v", "voltage.min_v", "voltage.customer_violation_share", "congestion.max_line_loading_percent",
+    "congestion.max_transformer_loading_percent", "phase_imbalance.max_vuf_percent", "energy_imbalance.share_of_traded",
+    "price.std_per_kwh",
+)  # fmt: skip
+"""The harms that are drawn, each in a panel of its own."""
+FORGONE = (
+    ("PV curtailed", "forgone.pv_curtailed_kwh"),
+    ("EV energy not served", "forgone.ev_not_served_kwh"),
+    ("trades refused", "forgone.blocked_kwh"),
+)
+
+
+def render(found: Comparison) -> str:
+    """Return the page as text."""
+    scripts = [*map(asset, BASIS), asset("charts.js", PACKAGE), asset("page.js")]
+    styles = [asset("report.css"), asset("compare.css", PACKAGE)]
+    panels = [measure for measure in found.measures if measure.key in PANELS]
+    page: str = template("compare.html.j2", PACKAGE).render(
+        title=found.scenario.title or found.scenario.name,
+        name=found.scenario.name,
+        seeds=found.seeds,
+        verdicts=[_verdict(found, variant) for variant in found.variants],
+        failures=[one for one in found.done if not one.complete],
+        panels=panels,
+        groups=_groups(found),
+        variants=[(name, VARIANTS[name]) for name in found.variants],
+        policy=policy(scripts, styles),
+        styles=styles,
+        scripts=scripts,
+        data=json_for_script(_data(found, panels)),
+    )
+    return page
+
+
+def _data(found: Comparison, panels: list[Measure]) -> dict[str, Any]:
+    return {
+        "schemes": [VARIANTS[variant].title for variant in found.variants],
+        "seeds": found.seeds,
+        "panels": {measure.key: _panel(found, measure) for measure in panels},
+        "forgone": {
+            label: [_shown(found, variant, key, 1.0) for variant in found.variants]
+            for label, key in FORGONE
+        },
+        "cost": [_costs(found, variant) for variant in found.variants],
+    }  # fmt: skip
+
+
+def _panel(found: Comparison, measure: Measure) -> dict[str, Any]:
+    estimates = [found.estimate(variant, measure.key) for variant in found.variants]
+    return {
+        "unit": measure.unit if measure.unit != "1" else "",
+        "limits": measure.limits,
+        "values": [_shown(found, variant, measure.key, measure.scale) for variant in found.variants],
+        "half_widths": [
+            None if one is None or one.half_width is None else one.half_width * measure.scale for one in estimates
+        ],
+        "broken": [found.keeps(variant, measure) is False for variant in found.variants],
+    }
+
+
+def _shown(found: Comparison, variant: str, key: str, scale: float) -> float | None:
+    one = found.estimate(variant, key)
+    return None if one is None else one.mean * scale
+
+
+def _costs(found: Comparison, variant: str) -> list[float]:
+    """Each prosumer's cost per day, of all seeds, the lowest first."""
+    known = [found.people[variant, seed].cost for seed in found.seeds if (variant, seed) in found.people]
+    costs = np.concatenate([one.to_numpy(float) for one in known]) if known else np.empty(0)
+    return [round(float(cost), 4) for cost in np.sort(costs[np.isfinite(costs)])]
+
+
+def _verdict(found: Comparison, variant: str) -> dict[str, Any]:
+    """What a scheme's card says: how many harms it does, and what it costs."""
+    if found.failures(variant):
+        return {"title": VARIANTS[variant].title, "word": "failed", "cost": "", "bound": VARIANTS[variant].bound}
+    broken = sorted(
+        {measure.group for measure in found.measures if found.keeps(variant, measure) is False},
+        key=lambda group: (group not in HARMS, group),
+    )
+    cost = found.estimate(variant, "comparison.cost_per_prosumer_day")
+    return {
+        "title": VARIANTS[variant].title,
+        "word": "violated" if broken else "kept",
+        "broken": broken,
+        "cost": "" if cost is None else f"{cost.mean:.2f}",
+        "bound": VARIANTS[variant].bound,
+    }
+
+
+def _groups(found: Comparison) -> list[dict[str, Any]]:
+    """The whole table, by heading."""
+    groups: list[dict[str, Any]] = []
+    for measure in found.measures:
+        if not groups or groups[-1]["title"] != measure.group:
+            groups.append({"title": measure.group, "rows": []})
+        best = found.best(measure)
+        cells = [_cell(found, variant, measure, best=variant in best) for variant in found.variants]
+        groups[-1]["rows"].append({"measure": measure, "cells": cells})
+    return groups
+
+
+def _cell(found: Comparison, variant: str, measure: Measure, *, best: bool) -> dict[str, Any]:
+    value = found.estimate(variant, measure.key)
+    if value is None:
+        return {"text": "–", "interval": "", "kind": "none"}
+    interval = "" if value.half_width is None else f"± {measure.shown(value.half_width)}"
+    kind = "violated" if found.keeps(variant, measure) is False else "best" if best else ""
+    return {"text": measure.shown(value.mean), "interval": interval, "kind": kind}

@@ -1,0 +1,137 @@
+"""What would happen if customers used the envelopes that a run published in other ways than they did."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feederloop.coupling.metrics.tables import Group, number
+from feederloop.coupling.results import Run
+from feederloop.coupling.scenario.load import scenario_from
+from feederloop.simulators.envelope.box import Box, Limits
+from feederloop.simulators.envelope.counterexample import Search
+from feederloop.simulators.grid.feeder import Feeder, Floats
+from feederloop.simulators.grid.networks import load_network
+from feederloop.simulators.grid.powerflow import PowerFlow
+from feederloop.simulators.grid.sensitivity import Tangent
+
+INTERVALS = 4
+"""Intervals that are looked at: those with the greatest sum of export limits, and of import limits, half each."""
+SAMPLES = 500
+SEED = 2024
+TOLERANCE_V, TOLERANCE_PERCENT = 1e-3, 1e-3
+LOW_VOLTAGE_V = 1000.0
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network of a run as reduced for its prosumers.
+
+    Attributes:
+        power_flow: Exact power flow; points are in the order of the table `prosumer`.
+        limits: What it has to keep.
+    """
+
+    power_flow: PowerFlow
+    limits: Limits
+
+    @classmethod
+    def of(cls, run: Run) -> "Network":
+        """Reduce the network of a run."""
+        scenario = scenario_from(run.scenario)
+        low, high = scenario.limits.voltage_range_v
+        limits = Limits(low, high, scenario.limits.line_loading_percent, scenario.limits.transformer_loading_percent)
+        grid = scenario.grid
+        points = run.table("prosumer").rename(columns={"prosumer": "name"})[["name", "bus", "phase"]]
+        net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
+        return cls(PowerFlow(Feeder.from_network(net, points)), limits)
+
+    @property
+    def sensitivity_v_per_kw(self) -> "pd.Series[float]":
+        """By how much a kW of export lifts each prosumer's own voltage, on an otherwise idle network."""
+        feeder = self.power_flow.feeder
+        idle = np.zeros_like(feeder.w)
+        by_p = Tangent.at(feeder, idle, feeder.w).by_p
+        count = len(feeder.w)
+        rise = feeder.z @ (by_p[:count] + 1j * by_p[count:])  # [injectors, points]
+        along = (feeder.w.conj() / np.abs(feeder.w))[:, None] * rise
+        own = along.real[np.arange(count), feeder.injector_point]
+        means = np.bincount(feeder.injector_point, own) / np.bincount(feeder.injector_point)
+        return pd.Series(means, index=list(feeder.points))
+
+    def broken_share(self, p_kw: Floats, q_kvar: Floats) -> float:
+        """Share of [points, uses] powers that break a limit of voltage or loading, or have no power-flow solution."""
+        solution = self.power_flow.try_solve(self.power_flow.injected_va(p_kw, q_kvar))
+        feeder = self.power_flow.feeder
+        low_voltage = feeder.bus_vn_v < LOW_VOLTAGE_V
+        v = np.abs(self.power_flow.bus_voltages(solution.current))[low_voltage]
+        loading = np.nan_to_num(self.power_flow.branch_loading_percent(solution.current))
+        is_line = np.array([name.startswith("line") for name in feeder.branches.names], dtype=bool)
+        most = np.where(is_line, self.limits.line_loading_percent, self.limits.transformer_loading_percent)
+        broken = (v > self.limits.v_max_v + TOLERANCE_V) | (v < self.limits.v_min_v - TOLERANCE_V)
+        over = loading > most[:, None, None] + TOLERANCE_PERCENT
+        any_broken = broken.any(axis=(0, 1)) | over.any(axis=(0, 1)) | ~solution.converged
+        return float(any_broken.mean())
+
+
+def stress(network: Network, run: Run) -> Group:
+    """Use the published envelopes of some intervals in ways that they allow, on the exact power flow.
+
+    - random_violation_probability: everybody at its export or its import limit, by the toss of a coin.
+    - trade_violation_probability: a random half sells up to its export limits, the other half buys up to its import
+      limits, and what is sold is what is bought.
+    - adversary_violation_probability: intervals in which a search finds a use that breaks a limit; that it finds none
+      proves nothing.
+
+    Reactive power and customers without an envelope are as they were. None for a run without envelopes.
+
+    Args:
+        network: The run's network.
+        run: The run.
+    """
+    names = ("random_violation_probability", "trade_violation_probability", "adversary_violation_probability")
+    group: Group = dict.fromkeys(names)
+    if "envelope" not in run.tables:
+        return group
+    export_kw, import_kw = (_wide(run.table("envelope"), "interval_start", f"{side}_limit_kw", network)
+                            for side in ("export", "import"))  # fmt: skip
+    if export_kw.isna().all(axis=None):
+        return group
+    points = run.table("connection_point")
+    found = []
+    for start in _chosen(export_kw, import_kw):
+        at = points[points["time"] == start]
+        p_kw, q_kvar = (_wide(at, "time", column, network).to_numpy(float)[0] for column in ("p_kw", "q_kvar"))
+        up, down = export_kw.loc[start].to_numpy(float), import_kw.loc[start].to_numpy(float)
+        found.append(_broken(network, np.where(np.isnan(up), p_kw, up), np.where(np.isnan(down), p_kw, -down), q_kvar))
+    return group | dict(zip(names, map(number, np.mean(found, axis=0)), strict=True))
+
+
+def _chosen(export_kw: pd.DataFrame, import_kw: pd.DataFrame) -> list[pd.Timestamp]:
+    most = [table.sum(axis=1).nlargest(INTERVALS // 2).index for table in (export_kw, import_kw)]
+    return sorted(set(most[0]) | set(most[1]))
+
+
+def _broken(network: Network, high_kw: Floats, low_kw: Floats, q_kvar: Floats) -> tuple[float, float, float]:
+    rng = np.random.default_rng(SEED)
+    sells = rng.random((len(high_kw), SAMPLES)) < 0.5
+    corners = np.where(sells, high_kw[:, None], low_kw[:, None])
+    q = np.repeat(q_kvar[:, None], SAMPLES, axis=1)
+    adversary = Search(network.power_flow, network.limits).within(Box(low_kw, high_kw, q_kvar, q_kvar))
+    shares = (network.broken_share(uses, q) for uses in (corners, _balanced(corners)))
+    return (*shares, float(bool(adversary)))  # type: ignore[return-value]
+
+
+def _balanced(corners_kw: Floats) -> Floats:
+    """Scale down whichever side of each use is the larger, until what is sold is what is bought."""
+    sold, bought = np.maximum(corners_kw, 0.0), np.maximum(-corners_kw, 0.0)
+    volume = np.minimum(sold.sum(axis=0), bought.sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [np.nan_to_num(volume / side.sum(axis=0)) for side in (sold, bought)]
+    result: Floats = sold * shares[0] - bought * shares[1]
+    return result
+
+
+def _wide(table: pd.DataFrame, time: str, column: str, network: Network) -> pd.DataFrame:
+    wide = table.pivot(index=time, columns="prosumer", values=column)
+    return wide.reindex(columns=list(network.power_flow.feeder.points)).astype(float)
