@@ -36,6 +36,7 @@ CERTIFICATE_COLUMNS = {
     "proof_cost_kw": FLOAT,
 }
 COORDINATION_COLUMNS = {"rounds": "int64", "messages": "int64", "rows": "int64", "excess_kw": FLOAT}
+BLOCKING_COLUMNS = {"attempts": "int64", "blocks": "int64", "blocked_kwh": FLOAT}
 ORDER_COLUMNS = {
     "prosumer": "string",
     "side": "string",
@@ -130,9 +131,16 @@ class _Tables:
             if actors.energy_manager:
                 posted = await self._per_prosumer("posted_price", ("price_adder_per_kwh", "assigned_kwh"), **began)
                 self._send(actors.participant, posted, "price_adder_per_kwh", "assigned_kwh")
+        if actors.curtailed:
+            curtailment = await self._per_prosumer("curtailment", ("curtailed_kwh",), **traded)
+            self._send(actors.curtailed, curtailment, "curtailed_kwh")
         if actors.auction is not None:
             trades = await self._per_prosumer("trades", ("traded_kwh", "price_per_kwh"), **traded)
             self._send(actors.trader, trades, "traded_kwh", ("traded_price_per_kwh", "price_per_kwh"))
+            if self._scenario.scheme == "network_aware_p2p":
+                who = {"rows": self._names, "index_column": "prosumer"}
+                blocks = await self._table("blocking", "per_entity", BLOCKING_COLUMNS, **who, **traded)
+                self._send(actors.trader, blocks, *BLOCKING_COLUMNS)
             orders = await self._table("orders", "rows", ORDER_COLUMNS, **traded)
             self._world.connect(actors.auction, orders, "orders")
             result = ("price_per_kwh", "volume_kwh", "offered_kwh", "wanted_kwh")

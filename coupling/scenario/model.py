@@ -27,6 +27,7 @@ from feederloop.coupling.scenario.running import Record, Run, Simulators
 from feederloop.coupling.scenario.schemes import (
     SCHEME_DESCRIPTION,
     EvCoordination,
+    NetworkAwareP2p,
     PriceBased,
     Scheme,
     StaticLimits,
@@ -60,6 +61,9 @@ class Scenario(Section):
         EvCoordination, "Of the scheme ev_coordination"
     )
     price_based: Annotated[PriceBased, EmptyIsDefault] = section(PriceBased, "Of the scheme price_based")
+    network_aware_p2p: Annotated[NetworkAwareP2p, EmptyIsDefault] = section(
+        NetworkAwareP2p, "Of the scheme network_aware_p2p, whose order book takes the place of the section matching"
+    )
     settlement: Annotated[Settlement, EmptyIsDefault] = section(Settlement, "What deviations cost")
     record: Annotated[Record, EmptyIsDefault] = section(Record, "Which large tables are written")
     run: Annotated[Run, EmptyIsDefault] = section(Run, "Bounds on the run")

@@ -55,6 +55,7 @@ class Simulators(Section):
     envelope: Elsewhere | None = setting(None, "The DSO's controller")
     static_limits: Elsewhere | None = setting(None, "The constant limits of the scheme static_limits")
     aggregator: Elsewhere | None = setting(None, "Who schedules the chargers in ev_coordination and central_optimum")
+    curtailment: Elsewhere | None = setting(None, "What the DSO curtails after the market of network_aware_p2p")
     transactive: Elsewhere | None = setting(None, "Who iterates prices in price_based")
     energy_manager: Elsewhere | None = setting(None, "The prosumers' own optimisers")
     matcher: Elsewhere | None = setting(None, "The market's matching")

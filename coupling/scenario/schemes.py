@@ -10,6 +10,7 @@ from feederloop.coupling.scenario.fields import (
     NonNegative,
     Positive,
     Section,
+    Share,
     misfit,
     quantity,
     setting,
@@ -94,4 +95,28 @@ class PriceBased(Section):
     )
     tolerance_kw: Positive = quantity(
         0.05, "kW", "Excess at the most sensitive connection point below which a limit counts as held"
+    )
+
+
+class NetworkAwareP2p(Section):
+    """Of the scheme network_aware_p2p."""
+
+    arrival: Literal["random", "price_ordered"] = setting("random", "In which order orders arrive")
+    check: Literal["linear", "exact"] = setting(
+        "linear", "By what the DSO checks a trade: sensitivities at the forecast, or a power flow each time"
+    )
+    price: Literal["mid", "resting"] = setting("mid", "Price of a trade: half-way, or that of the order that waits")
+    rationing: Literal["time", "served_share"] = setting(
+        "time", "Who of those who wait at one price comes first: who came first, or who was served worst so far"
+    )
+    lot_kwh: NonNegative = quantity(0.5, "kWh", "Orders are cut into pieces of at most this size; 0 leaves them whole")
+    tries: Count = quantity(3, "1", "A piece that has been refused this often leaves the book", ge=1, le=1000)
+    network_fee_per_kwh: NonNegative = quantity(0.0, "money/kWh", "What every trade pays the DSO")
+    losses: Flag = setting(True, "Whether a trade pays for the losses that it causes")
+    decay: Share = quantity(
+        0.0, "1", "Share of the willingness to offer that each further interval in a row with a block takes"
+    )
+    curtail: Flag = setting(
+        True,
+        "Whether the DSO curtails what was not traded where the network does not bear that it goes to the retailer",
     )

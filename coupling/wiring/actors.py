@@ -33,6 +33,8 @@ class Actors:
         controller: The envelope controller.
         trader: Those who trade locally.
         auction: Where they meet.
+        ledger: The market's ledger, which books what the auction took in.
+        curtailed: Connection points that the DSO may curtail after the market.
         participant: Those whom an aggregator or a DSO coordinates.
         coordination: Who does that.
         desks: What passes between the run and the devices of a bench.
@@ -58,6 +60,8 @@ class Actors:
     controller: Entity | None = None
     trader: Entities = field(default_factory=dict)
     auction: Entity | None = None
+    ledger: Entity | None = None
+    curtailed: Entities = field(default_factory=dict)
     participant: Entities = field(default_factory=dict)
     coordination: Entity | None = None
     desks: list[Entity] = field(default_factory=list)

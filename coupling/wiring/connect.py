@@ -25,7 +25,7 @@ def connect(world: WatchedWorld, arrangement: Arrangement, actors: Actors) -> No
     if actors.limits:
         _connect_limits(world, actors)
     if actors.trader:
-        _connect_market(world, actors)
+        _connect_market(world, arrangement, actors)
     if actors.participant:
         _connect_coordination(world, actors)
         if arrangement.aggregated:
@@ -72,14 +72,27 @@ def _connect_limits(world: WatchedWorld, actors: Actors) -> None:
             previous(world, manager, limits, actors.requests[name], {attr: attr for attr in _REQUESTS})
 
 
-def _connect_market(world: WatchedWorld, actors: Actors) -> None:
-    """Energy managers offer curves, and are told in the next step what was traded."""
+def _connect_market(world: WatchedWorld, arrangement: Arrangement, actors: Actors) -> None:
+    """Energy managers offer curves, and are told in the next step what was traded.
+
+    Whoever asks the network about trades has to know what flows there anyway.
+    """
     for name, trader in actors.trader.items():
-        manager = actors.energy_manager[name]
+        manager, forecast = actors.energy_manager[name], actors.forecast[name]
         trade = {"traded_kwh": 0.0, "traded_price_per_kwh": float("nan")}
         world.connect(manager, trader, "curve_price_per_kwh", "curve_kwh")
+        if arrangement.matcher == "network_checked":
+            world.connect(forecast, trader, "household_p_kw", "household_q_kvar")
         world.connect(trader, actors.account[name], *trade)
         previous(world, trader, manager, trade, {attr: attr for attr in trade})
+        if name in actors.curtailed:
+            point = actors.curtailed[name]
+            world.connect(forecast, point, "household_p_kw", "household_q_kvar")
+            world.connect(manager, point, "curve_kwh")
+            world.connect(trader, point, "traded_kwh")
+            previous(world, point, manager, dict.fromkeys(_LIMITS), {attr: attr for attr in _LIMITS})
+    if actors.auction is not None and actors.ledger is not None:
+        world.connect(actors.auction, actors.ledger, "surplus_money", "fee_money")
 
 
 def _connect_coordination(world: WatchedWorld, actors: Actors) -> None:

@@ -18,6 +18,7 @@ SIMULATORS = {
     "envelope": f"{_ROOMS}.envelope.simulator:EnvelopeSimulator",
     "static_limits": f"{_ROOMS}.static_limits.simulator:StaticLimitsSimulator",
     "aggregator": f"{_ROOMS}.aggregator.simulator:AggregatorSimulator",
+    "curtailment": f"{_ROOMS}.curtailment.simulator:CurtailmentSimulator",
     "transactive": f"{_ROOMS}.transactive.simulator:TransactiveSimulator",
     "energy_manager": f"{_ROOMS}.energy_manager.simulator:EnergyManagerSimulator",
     "matcher": f"{_ROOMS}.matcher.simulator:MatcherSimulator",
@@ -94,6 +95,7 @@ class Starter:
             forecast=await _create(forecast.SiteForecast, self._sites),
             point=points,
             account=await _create(market.Account, self._sites),
+            ledger=(await market.Ledger.create(1))[0],
             grid=network,
             recorder=await self._sim("recorder", start=time.start_utc, step_s=time.step_s, folder=str(self._folder)),
             buses=network.extra_info["buses"],
@@ -163,16 +165,28 @@ class Starter:
         actors.controller = (await envelope.Controller.create(1))[0]
 
     async def _start_matcher(self, actors: Actors) -> None:
-        matching = self._scenario.matching
+        scenario, told = self._scenario, self._parameters
+        mechanism, options = scenario.matching.mechanism, dict(scenario.matching.options)
+        if self._arrangement.matcher == "network_checked":
+            mechanism, options = "network_checked", scenario.room("network_aware_p2p")
+            if options.pop("curtail"):
+                await self._start_curtailment(actors)
         matcher = await self._sim(
             "matcher",
-            interval_s=self._scenario.time.interval_s,
-            mechanism=matching.mechanism,
-            options=dict(matching.options),
-            seed=self._scenario.seed,
+            interval_s=scenario.time.interval_s,
+            mechanism=mechanism,
+            options=options,
+            seed=scenario.seed,
+            **told.network,
+            limits=told.limits(),
         )
         actors.trader = await _create(matcher.Trader, self._sites)
         actors.auction = (await matcher.Auction.create(1))[0]
+
+    async def _start_curtailment(self, actors: Actors) -> None:
+        told = self._parameters
+        curtailment = await self._sim("curtailment", **told.intervals, **told.network, limits=told.limits())
+        actors.curtailed = await _create(curtailment.ConnectionPoint, self._sites)
 
     async def _start_coordinator(self, actors: Actors) -> None:
         told, variant = self._parameters, self._arrangement.coordinator

@@ -18,14 +18,20 @@ from feederloop.coupling.scenario.inputs import (
     SessionTable,
 )
 from feederloop.coupling.scenario.people import StatedProsumer
-from feederloop.simulators.energy_manager.settings import Options
+from feederloop.coupling.scenario.schemes import EvCoordination, NetworkAwareP2p, PriceBased
+from feederloop.coupling.wiring.arrangement import Coordinator, Manager
+from feederloop.simulators.aggregator.simulator import VARIANTS
+from feederloop.simulators.energy_manager.settings import MODES, Options
 from feederloop.simulators.envelope.allocation import RULES
 from feederloop.simulators.ev_fleet import session_file
 from feederloop.simulators.ev_fleet.sessions import UNMANAGED_TARGETS, DrawingRules
 from feederloop.simulators.forecast.site_forecasts import ForecastQuality
 from feederloop.simulators.market.settlement import SettlementRules
+from feederloop.simulators.matcher.continuous import ARRIVAL, PRICE, PRIORITY
+from feederloop.simulators.matcher.network_check import CHECK, NetworkCheckedAuction
 from feederloop.simulators.pv.clear_sky_index import Clouds
 from feederloop.simulators.timeseries import SeriesFile, Sign, Unit
+from feederloop.simulators.transactive.negotiation import Rules
 
 FILE_OPTIONS = {item.name for item in fields(SeriesFile)} - {"key"}
 
@@ -37,12 +43,15 @@ FILE_OPTIONS = {item.name for item in fields(SeriesFile)} - {"key"}
         (DrawnSessions(), DrawingRules(), {"kind", "unmanaged_target"}),
         (Forecast(), ForecastQuality(), set()),
         (EnergyManager(), Options(), set()),
+        (PriceBased(), Rules(), {"variant"}),
+        (NetworkAwareP2p(), NetworkCheckedAuction(), {"curtail"}),
     ],
 )
 def test_keys_and_defaults_are_those_of_the_room(section: Section, room: Any, beside: set[str]) -> None:
     stated = {key: value for key, value in section.model_dump().items() if key not in beside}
     known = {item.name: getattr(room, item.name) for item in fields(room)}
     known.pop("mode", None)  # which the scenario's scheme decides
+    known.pop("needs_network", None)  # which is no option
     assert stated == known
 
 
@@ -51,6 +60,15 @@ def test_choices_are_those_of_the_rooms() -> None:
     assert get_args(DrawnSessions.model_fields["unmanaged_target"].annotation) == UNMANAGED_TARGETS
     units, signs = (get_args(SeriesTable.model_fields[name].annotation)[0] for name in ("unit", "sign"))
     assert (units, signs) == (Unit, Sign)
+
+
+def test_choices_of_schemes_are_those_of_the_rooms() -> None:
+    choices = {"arrival": ARRIVAL, "price": PRICE, "rationing": PRIORITY, "check": CHECK}
+    for key, known in choices.items():
+        assert set(get_args(NetworkAwareP2p.model_fields[key].annotation)) == set(known)
+    assert set(get_args(Manager)) == set(MODES)
+    assert set(get_args(Coordinator)) == {*VARIANTS, "transactive"}
+    assert set(get_args(EvCoordination.model_fields["variant"].annotation)) < set(VARIANTS)
 
 
 def test_options_of_tables_are_those_of_their_readers() -> None:

@@ -1,0 +1,1 @@
+"""What the DSO curtails after a market that has no envelopes."""
