@@ -89,7 +89,7 @@ def publish(
     controller = EnvelopeController(problem.judge.power_flow, problem.judge.limits, options)
     known = problem.known
     tasks = [_Task(*task) for task in zip(known.starts, known.intervals, known.q_kvar, strict=True)]
-    return problem.results(_mapped(partial(_published, problem.judge, controller), tasks, jobs))
+    return problem.results(_mapped(partial(_published, problem.judge, problem.search(), controller), tasks, jobs))
 
 
 def check(
@@ -122,7 +122,7 @@ def check(
     certifier = Certifier(problem.judge.power_flow, problem.judge.limits)
     columns = (known.starts, intervals, known.q_kvar, given.export_limit_kw, given.import_limit_kw)
     tasks = [_Task(*task) for task in zip(*columns, strict=True)]
-    return problem.results(_mapped(partial(_checked, problem.judge, certifier), tasks, jobs))
+    return problem.results(_mapped(partial(_checked, problem.judge, problem.search(), certifier), tasks, jobs))
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,10 @@ class _Problem:
             raise InputError(error.message, file=file, key=error.key, value=value, allowed=allowed) from error
         notes = (*(() if name in SHIPPED else _ignored(net)), *feeder.assumed, *_not_checked(feeder))
         return cls(known, judged(feeder, stated), stated, name, notes)
+
+    def search(self) -> Search:
+        """Return what looks for uses that break these limits."""
+        return Search(self.judge.power_flow, self.judge.limits)
 
     def results(self, intervals: Sequence[IntervalResult]) -> EnvelopeResults:
         names = tuple(str(name) for name in self.known.points["name"])
@@ -188,9 +192,9 @@ class _Task:
     import_limit_kw: Floats | None = None
 
 
-def _published(judge: Judged, controller: EnvelopeController, task: _Task) -> IntervalResult:
+def _published(judge: Judged, search: Search, controller: EnvelopeController, task: _Task) -> IntervalResult:
     began = time.perf_counter()
-    search, interval = Search(judge.power_flow, judge.limits), task.interval
+    interval = task.interval
     # A controller learns from interval to interval; a fresh one makes each independent of its neighbours.
     published = copy.copy(controller).publish(interval)
     export_kw, import_kw = (
@@ -210,11 +214,10 @@ def _published(judge: Judged, controller: EnvelopeController, task: _Task) -> In
     return replace(result, floor_cut=published.floor_cut, seconds=time.perf_counter() - began)
 
 
-def _checked(judge: Judged, certifier: Certifier, task: _Task) -> IntervalResult:
+def _checked(judge: Judged, search: Search, certifier: Certifier, task: _Task) -> IntervalResult:
     began = time.perf_counter()
     if task.export_limit_kw is None or task.import_limit_kw is None:
         raise ValueError("there are no limits to check")
-    search = Search(judge.power_flow, judge.limits)
     box = Box.of(task.interval, task.export_limit_kw, task.import_limit_kw)
     certificate = certifier.certify(box)
     verdict, violations = _judgement(search, certificate, box)
