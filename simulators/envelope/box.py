@@ -109,6 +109,15 @@ class Box:
         q_low, q_high = _volt_var_band(rated_kva, v_low_v, v_high_v)
         return replace(self, q_low_kvar=self.q_low_kvar + q_low, q_high_kvar=self.q_high_kvar + q_high)
 
+    def fixed_at(self, end_p: Floats, end_q: Floats) -> "Box":
+        """Return the smaller box in which what is marked -1 or 1 is at its lower or upper end; 0 leaves it free."""
+        return Box(
+            np.where(end_p > 0, self.p_high_kw, self.p_low_kw),
+            np.where(end_p < 0, self.p_low_kw, self.p_high_kw),
+            np.where(end_q > 0, self.q_high_kvar, self.q_low_kvar),
+            np.where(end_q < 0, self.q_low_kvar, self.q_high_kvar),
+        )
+
     @property
     def centre(self) -> tuple[Floats, Floats]:
         """Midpoint in kW and kvar."""

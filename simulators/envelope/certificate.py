@@ -5,7 +5,10 @@
 2. *Interval Jacobian.* Over those discs the derivative of every voltage and current by every use stays within a bound
    of its midpoint value. Where that interval excludes zero the sign is proven, and the worst use of that customer is
    one known end.
-3. *Corners.* Each row's proven worst corner is solved exactly. Customers whose sign is not proven add what they could
+3. *Refinement.* Where signs are left unproven and that matters, those that are proven are fixed at their end: the worst
+   use is in that smaller box, whose tighter enclosure proves more of them. That is what tells the signs of customers
+   who act on a row only through a common transformer.
+4. *Corners.* Each row's proven worst corner is solved exactly. Customers whose sign is not proven add what they could
    at most change, so the bound stays sound inside the box too.
 
 Rows that simple bounds keep away from the limits never get to step 2.
@@ -26,6 +29,10 @@ MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the s
 FACETS = 32
 # Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
 _ALWAYS_EXACT = 4
+_REFINEMENTS = 3
+_REFINED_AT_MOST = 24
+_ALIKE = 0.9
+_LOOSE = 0.02  # volt or ampere
 _VOLT_VAR_ROUNDS = 3
 _CLOSING_ROUNDS = 40
 _ANY_VOLTAGE = 1e4
@@ -47,7 +54,7 @@ class Certificate:
         loading_max_at: The branch and its phase.
         vuf_max_percent: No use unbalances any bus more than this; not a number where it was not asked for.
         vuf_max_at: The bus.
-        looseness_v: Largest distance between a voltage bound that was solved exactly and the corner found for it.
+        looseness_v: Where voltages come within 1 V of a limit, how far the proven bound is from the worst corner found.
         rows: Rows that needed the interval Jacobian.
         corners: Distinct corners solved.
     """
@@ -74,6 +81,7 @@ class _Rows:
     gain: Complex  # [rows, injectors]
     offset: Complex  # [rows]
     direction: Complex  # [rows] of unit length; of a length, its direction at the midpoint
+    limit: Floats  # [rows] what the bound should stay below
     sign: float = 1.0
     turn: Floats | None = None  # [rows] how far a length's direction may turn over the box; none for parts
 
@@ -176,8 +184,8 @@ class Certifier:
 class _Proof:
     """The bounds of one box."""
 
-    def __init__(self, certifier: Certifier, box: Box, enclosure: Enclosure) -> None:
-        self._of, self._box, self._enclosure = certifier, box, enclosure
+    def __init__(self, certifier: Certifier, box: Box, enclosure: Enclosure, depth: int = 0) -> None:
+        self._of, self._box, self._enclosure, self._depth = certifier, box, enclosure, depth
         self.high: Floats
         self.low: Floats
         self._rows, self._corners, self._looseness = 0, 0, 0.0
@@ -226,16 +234,18 @@ class _Proof:
         swing = self._swing(centre / size)
         # The part across the direction lengthens a voltage by less than its square over twice its length.
         high, low = size + swing + reach**2 / (2 * np.maximum(size - swing, 1.0)), size - swing
-        turn = 2 * np.sin(np.arcsin(np.minimum(reach / size, 1.0)) / 2)
+        turn = self._turn(of._abs_z, size)
         for bound, sign, limit in ((high, 1.0, limits.v_max_v), (low, -1.0, -limits.v_min_v)):
             simple = sign * bound
             over = simple > limit
             over[np.argpartition(-simple, min(_ALWAYS_EXACT, len(simple) - 1))[:_ALWAYS_EXACT]] = True
             chosen = np.flatnonzero(over)
-            rows = _Rows(of._z[chosen], of._w[chosen], centre[chosen] / size[chosen], sign, turn[chosen])
+            limits_ = np.full(len(chosen), limit)
+            rows = _Rows(of._z[chosen], of._w[chosen], centre[chosen] / size[chosen], limits_, sign, turn[chosen])
             found = self._bound(rows)
             bound[chosen] = sign * np.minimum(found.upper, simple[chosen])
-            self._looseness = max(self._looseness, float((found.upper - found.found).max(initial=0.0)))
+            if found.upper.max() > limit - 1.0:
+                self._looseness = max(self._looseness, float(found.upper.max() - found.found.max()))
         return high, self._sagged(low, centre)
 
     def _swing(self, direction: Complex) -> Floats:
@@ -295,7 +305,8 @@ class _Proof:
         if len(chosen):
             row = np.repeat(chosen, FACETS)
             direction = np.tile(np.exp(2j * np.pi * np.arange(FACETS) / FACETS), len(chosen))
-            found = self._bound(_Rows(gain[row], offset[row], direction))
+            within = allowed[row] * np.cos(np.pi / FACETS)
+            found = self._bound(_Rows(gain[row], offset[row], direction, within))
             outer = found.upper.reshape(-1, FACETS).max(axis=1) / np.cos(np.pi / FACETS)
             bound[chosen] = np.minimum(bound[chosen], outer)
         return bound
@@ -308,21 +319,69 @@ class _Proof:
         if rows.turn is not None:
             error += rows.turn[:, None] * (gain @ enclosure.size + error)
         extra = np.zeros(len(rows.offset))
-        ends = []
+        ends, proven = [], []
         tangent = enclosure.tangent
         for by, half in zip((tangent.by_p, tangent.by_q), self._box.half_width, strict=True):
             if not half.any():
                 ends.append(np.zeros(error.shape))
+                proven.append(ends[-1])
                 continue
             derivative = weights @ by
             size = np.abs(derivative)
             end = np.where(half > 0, np.sign(derivative), 0.0)
+            proven.append(np.where(size > error, end, 0.0))
             wrong = np.maximum(error - size, 0.0) * 2 * half
             either = (size + error) * half
             end[either < wrong] = 0.0
             extra += np.minimum(wrong, either).sum(axis=1)
             ends.append(end)
-        return self._solve_corners(rows, ends[0], ends[1], extra)
+        bounds = self._solve_corners(rows, ends[0], ends[1], extra)
+        if self._depth < _REFINEMENTS:
+            loose = np.flatnonzero((bounds.upper > rows.limit) & (extra > _LOOSE))
+            if len(loose):
+                self._refine(rows, np.concatenate(proven, axis=1), loose, bounds)
+        return bounds
+
+    def _refine(self, rows: _Rows, proven: Floats, loose: Ints, bounds: _Bounds) -> None:
+        """Tighten the bounds of loose rows: with their proven customers fixed at their ends, the others' signs show.
+
+        Rows that lie close together have nearly the same proven customers and are refined together, with those fixed
+        that all of them have.
+        """
+        for _ in range(_REFINED_AT_MOST):
+            if len(loose) == 0:
+                break
+            first = loose[bounds.upper[loose].argmax()]
+            same = proven[loose] == proven[first]
+            fixed = proven[first] != 0
+            alike = same[:, fixed].mean(axis=1) >= _ALIKE if fixed.any() else loose == first
+            members, loose = loose[alike], loose[~alike]
+            pattern = np.where(same[alike].all(axis=0), proven[first], 0.0)
+            box = self._box.fixed_at(*np.split(pattern, 2))
+            enclosure = enclose(self._of.power_flow, box) if pattern.any() else None
+            if enclosure is None:
+                continue
+            finer = _Proof(self._of, box, enclosure, self._depth + 1)
+            found = finer._bound(finer._renewed(rows, members))
+            bounds.upper[members] = np.minimum(bounds.upper[members], found.upper)
+            bounds.found[members] = np.maximum(bounds.found[members], found.found)
+            self._rows += finer._rows
+            self._corners += finer._corners
+
+    def _renewed(self, rows: _Rows, members: Ints) -> _Rows:
+        """Return some rows as seen from this box's midpoint."""
+        gain, offset = rows.gain[members], rows.offset[members]
+        if rows.turn is None:
+            return _Rows(gain, offset, rows.direction[members], rows.limit[members])
+        centre = offset + gain @ self._enclosure.current
+        size = np.abs(centre)
+        return _Rows(gain, offset, centre / size, rows.limit[members], rows.sign, self._turn(np.abs(gain), size))
+
+    def _turn(self, abs_gain: Floats, size: Floats) -> Floats:
+        """[rows] How far, as a chord, a length's direction may turn over the box."""
+        reach = abs_gain @ self._enclosure.current_radius
+        turn: Floats = 2 * np.sin(np.arcsin(np.minimum(reach / size, 1.0)) / 2)
+        return turn
 
     def _solve_corners(self, rows: _Rows, end_p: Floats, end_q: Floats, extra: Floats) -> _Bounds:
         patterns, which = distinct(np.concatenate([end_p, end_q], axis=1))
