@@ -16,6 +16,7 @@ from mosaik_api_v3.connection import RemoteException
 from threadpoolctl import threadpool_limits
 
 from feederloop.coupling.metrics import RunFacts, compute, summarise
+from feederloop.coupling.metrics.exchange import exchange, privacy
 from feederloop.coupling.progress import progress_display
 from feederloop.coupling.results import SCENARIO_FILE, SUMMARY_FILE, Run
 from feederloop.coupling.scenario import Scenario, ScenarioError, check_scenario, load_scenario
@@ -151,16 +152,26 @@ def _finish(scenario: Scenario, folder: Path, status: RunStatus, outcome: WorldO
         )
     write_whole(folder / SUMMARY_FILE, json.dumps(summary, indent=2, allow_nan=False) + "\n")
     status.write(folder)
-    try:
-        from feederloop.coupling.report import write_report
-
-        write_report(folder)
-    except Exception as error:
-        status = _spoilt(
-            status, f"the tables are whole, but the report could not be made: {type(error).__name__}: {error}"
-        )
-        status.write(folder)
+    for name, write in (("statements", _write_statements), ("report", _write_report)):
+        try:
+            write(folder)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            status = _spoilt(status, f"the tables are whole, but the {name} could not be made: {why}")
+            status.write(folder)
     return RunResult(folder, status.status, status.message, summary, outcome)
+
+
+def _write_statements(folder: Path) -> None:
+    from feederloop.coupling.statements import write_statements
+
+    write_statements(folder)
+
+
+def _write_report(folder: Path) -> None:
+    from feederloop.coupling.report import write_report
+
+    write_report(folder)
 
 
 def _ended(scenario: Scenario, status: RunStatus, outcome: WorldOutcome) -> RunStatus:
@@ -199,7 +210,13 @@ def _spoilt(status: RunStatus, what: str) -> RunStatus:
 
 
 def _summary(scenario: Scenario, folder: Path, status: RunStatus, outcome: WorldOutcome) -> dict[str, Any]:
+    from feederloop.coupling.wiring.arrangement import arrangement_of
+
     results = Run(folder)
+    tables = {name: results.table(name) for name in results.tables}
+    arrangement = arrangement_of(scenario)
+    told = (arrangement.limits, arrangement.matcher, arrangement.coordinator)
+    roles = tuple(role for role in told if role is not None)
     facts = RunFacts(
         step_s=scenario.time.step_s,
         interval_s=scenario.time.interval_s,
@@ -215,7 +232,9 @@ def _summary(scenario: Scenario, folder: Path, status: RunStatus, outcome: World
         "duration_s": scenario.time.duration_s,
         "status": status.status,
         "reached_s": status.reached_s,
-        **summarise({name: results.table(name) for name in results.tables}, facts),
+        **summarise(tables, facts),
+        "privacy": privacy(roles, scenario.time.horizon_intervals, scenario.energy_manager.curve_points),
+        "exchange": exchange(tables, roles),
         "compute": compute(outcome.wall_s, outcome.timings),
     }
 

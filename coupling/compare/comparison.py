@@ -13,9 +13,10 @@ from feederloop.coupling.compare.across import People, compared, location_bias, 
 from feederloop.coupling.compare.jobs import Advance, Done, Job, plan, run_jobs
 from feederloop.coupling.compare.measures import Measure, looked_up, measures
 from feederloop.coupling.compare.statistics import Estimate, estimate
-from feederloop.coupling.compare.stress import Network, stress
+from feederloop.coupling.compare.stress import stress
 from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
 from feederloop.coupling.metrics.tables import Group
+from feederloop.coupling.network_of_run import Network
 from feederloop.coupling.results import Run
 from feederloop.coupling.scenario import Scenario, ScenarioError, check_scenario
 from feederloop.coupling.scenario.problems import Problem

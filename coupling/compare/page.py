@@ -87,8 +87,6 @@ def _costs(found: Comparison, variant: str) -> list[float]:
 
 def _verdict(found: Comparison, variant: str) -> dict[str, Any]:
     """What a scheme's card says: how many harms it does, and what it costs."""
-    if found.failures(variant):
-        return {"title": VARIANTS[variant].title, "word": "failed", "cost": "", "bound": VARIANTS[variant].bound}
     broken = sorted(
         {measure.group for measure in found.measures if found.keeps(variant, measure) is False},
         key=lambda group: (group not in HARMS, group),
@@ -96,7 +94,7 @@ def _verdict(found: Comparison, variant: str) -> dict[str, Any]:
     cost = found.estimate(variant, "comparison.cost_per_prosumer_day")
     return {
         "title": VARIANTS[variant].title,
-        "word": "violated" if broken else "kept",
+        "word": "failed" if found.failures(variant) else "violated" if broken else "kept",
         "broken": broken,
         "cost": "" if cost is None else f"{cost.mean:.2f}",
         "bound": VARIANTS[variant].bound,

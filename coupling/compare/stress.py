@@ -1,77 +1,19 @@
 """What would happen if customers used the envelopes that a run published in other ways than they did."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, number
+from feederloop.coupling.network_of_run import Network
 from feederloop.coupling.results import Run
-from feederloop.coupling.scenario.load import scenario_from
-from feederloop.simulators.envelope.box import Box, Limits
+from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.counterexample import Search
-from feederloop.simulators.grid.feeder import Feeder, Floats
-from feederloop.simulators.grid.networks import load_network
-from feederloop.simulators.grid.powerflow import PowerFlow
-from feederloop.simulators.grid.sensitivity import Tangent
+from feederloop.simulators.grid.feeder import Floats
 
 INTERVALS = 4
 """Intervals that are looked at: those with the greatest sum of export limits, and of import limits, half each."""
 SAMPLES = 500
 SEED = 2024
-TOLERANCE_V, TOLERANCE_PERCENT = 1e-3, 1e-3
-LOW_VOLTAGE_V = 1000.0
-
-
-@dataclass(frozen=True)
-class Network:
-    """The network of a run as reduced for its prosumers.
-
-    Attributes:
-        power_flow: Exact power flow; points are in the order of the table `prosumer`.
-        limits: What it has to keep.
-    """
-
-    power_flow: PowerFlow
-    limits: Limits
-
-    @classmethod
-    def of(cls, run: Run) -> "Network":
-        """Reduce the network of a run."""
-        scenario = scenario_from(run.scenario)
-        low, high = scenario.limits.voltage_range_v
-        limits = Limits(low, high, scenario.limits.line_loading_percent, scenario.limits.transformer_loading_percent)
-        grid = scenario.grid
-        points = run.table("prosumer").rename(columns={"prosumer": "name"})[["name", "bus", "phase"]]
-        net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
-        return cls(PowerFlow(Feeder.from_network(net, points)), limits)
-
-    @property
-    def sensitivity_v_per_kw(self) -> "pd.Series[float]":
-        """By how much a kW of export lifts each prosumer's own voltage, on an otherwise idle network."""
-        feeder = self.power_flow.feeder
-        idle = np.zeros_like(feeder.w)
-        by_p = Tangent.at(feeder, idle, feeder.w).by_p
-        count = len(feeder.w)
-        rise = feeder.z @ (by_p[:count] + 1j * by_p[count:])  # [injectors, points]
-        along = (feeder.w.conj() / np.abs(feeder.w))[:, None] * rise
-        own = along.real[np.arange(count), feeder.injector_point]
-        means = np.bincount(feeder.injector_point, own) / np.bincount(feeder.injector_point)
-        return pd.Series(means, index=list(feeder.points))
-
-    def broken_share(self, p_kw: Floats, q_kvar: Floats) -> float:
-        """Share of [points, uses] powers that break a limit of voltage or loading, or have no power-flow solution."""
-        solution = self.power_flow.try_solve(self.power_flow.injected_va(p_kw, q_kvar))
-        feeder = self.power_flow.feeder
-        low_voltage = feeder.bus_vn_v < LOW_VOLTAGE_V
-        v = np.abs(self.power_flow.bus_voltages(solution.current))[low_voltage]
-        loading = np.nan_to_num(self.power_flow.branch_loading_percent(solution.current))
-        is_line = np.array([name.startswith("line") for name in feeder.branches.names], dtype=bool)
-        most = np.where(is_line, self.limits.line_loading_percent, self.limits.transformer_loading_percent)
-        broken = (v > self.limits.v_max_v + TOLERANCE_V) | (v < self.limits.v_min_v - TOLERANCE_V)
-        over = loading > most[:, None, None] + TOLERANCE_PERCENT
-        any_broken = broken.any(axis=(0, 1)) | over.any(axis=(0, 1)) | ~solution.converged
-        return float(any_broken.mean())
 
 
 def stress(network: Network, run: Run) -> Group:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from feederloop.coupling.metrics.devices import energy, envelope, ev, pv
+from feederloop.coupling.metrics.exchange import blocking, forgone
 from feederloop.coupling.metrics.network import congestion, phase_imbalance, voltage
 from feederloop.coupling.metrics.people import cost, fairness
 from feederloop.coupling.metrics.tables import Group, RunFacts, Tables
@@ -20,6 +21,8 @@ GROUPS: Mapping[str, Callable[[Tables, RunFacts], Group]] = {
     "price": price,
     "cost": cost,
     "fairness": fairness,
+    "blocking": blocking,
+    "forgone": forgone,
     "ev": ev,
     "pv": pv,
     "envelope": envelope,
