@@ -64,7 +64,7 @@
         axisLine: { show: true, onZero: false, lineStyle: { color: kit.rule } }, axisLabel: { show: false } },
       tooltip: { ...box(), trigger: "item", formatter: ({ value, color }) => kit.tip(data.schemes[Math.round(value[1])], [kit.tipRow(color, "cost per day", page.say(value[0], "", 2))]) },
       series: [
-        { type: "scatter", name: "prosumer", data: dots, symbolSize: narrow() ? 5 : 7, itemStyle: { color: kit.colour.c, opacity: 0.45 },
+        { type: "scatter", name: "prosumer", data: dots, symbolSize: narrow() ? 5 : 7, itemStyle: { color: kit.colour.c, opacity: 0.6 },
           markLine: { silent: true, symbol: ["none", "none"], animation: false, label: { show: false }, lineStyle: { color: kit.colour.a, width: 4, type: "solid" }, data: bars } },
         { type: "scatter", name: "scheme", symbolSize: 0, silent: true, tooltip: { show: false }, data: data.schemes.map((_, i) => [0, i]),
           markPoint: { silent: true, symbolSize: 0, data: data.schemes.map((name, i) => ({ x: narrow() ? 100 : 130, yAxis: i, coord: undefined, name,

@@ -90,8 +90,8 @@ def _harms(limits: Limits, low_v: float, high_v: float) -> list[Measure]:
         ),
         Measure(energy, "energy_imbalance.share_of_traded", "Deviation from trades", "%"),
         Measure(energy, "energy_imbalance.position_error_share", "Deviation from plans", "%"),
-        Measure(price, "price.std_per_kwh", "Standard deviation", "per kWh"),
-        Measure(price, "price.mean_abs_change_per_kwh", "Mean change", "per kWh"),
+        Measure(price, "price.std_per_kwh", "Price, standard deviation", "per kWh"),
+        Measure(price, "price.mean_abs_change_per_kwh", "Price, mean change", "per kWh"),
     ]  # fmt: skip
 
 

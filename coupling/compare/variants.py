@@ -39,8 +39,10 @@ def _doe(title: str, description: str, **envelope: Any) -> Variant:
     return _variant("doe", title, description, envelope=envelope)
 
 
-def _lem(title: str, description: str, mechanism: str, **options: Any) -> Variant:
-    return _variant("doe_lem", title, description, matching={"mechanism": mechanism, "options": options})
+def _lem(title: str, description: str, mechanism: str) -> Variant:
+    # Emptied first: what the scenario says of its own mechanism's options is not about this one.
+    overrides = {"scheme": "doe_lem", "matching": None, "matching.mechanism": mechanism}
+    return Variant(title, description, overrides)
 
 
 _MANAGED = {"energy_manager": True, "market": False}
@@ -49,11 +51,11 @@ _CORNER = {"safety": "corner"}
 VARIANTS: Mapping[str, Variant] = {
     "uncoordinated": _variant("uncoordinated", "Uncoordinated", "charge on arrival, export everything"),
     "static_limits": _variant(
-        "static_limits", "Static limits 1.5 kW", "1.5 kW of export and 5 kW of import for everybody",
+        "static_limits", "Static 1.5 kW", "1.5 kW of export and 5 kW of import for everybody",
         static_limits={"export_kw": 1.5, "import_kw": 5.0, **_MANAGED},
     ),
     "static_limits:5kw": _variant(
-        "static_limits", "Static limits 5 kW", "5 kW of export and of import for everybody",
+        "static_limits", "Static 5 kW", "5 kW of export and of import for everybody",
         static_limits={"export_kw": 5.0, "import_kw": 5.0, **_MANAGED},
     ),
     "static_limits:unmanaged": _variant(
