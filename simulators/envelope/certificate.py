@@ -22,7 +22,7 @@ from feederloop.simulators.envelope.box import Box, Limits
 from feederloop.simulators.envelope.enclosure import Enclosure, enclose, half_width_va
 from feederloop.simulators.envelope.nodes import watched_nodes
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
-from feederloop.simulators.grid.powerflow import PowerFlow
+from feederloop.simulators.grid.powerflow import PowerFlow, PowerFlowError
 from feederloop.simulators.grid.sensitivity import along
 
 MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the same in ampere
@@ -107,7 +107,9 @@ class Certifier:
         self._z, self._w = feeder.bus_z[self._nodes], feeder.bus_w[self._nodes]
         self._abs_z = np.abs(self._z)
         self._span_abs_z = np.abs(self._z[self._spans[:, 0]] - self._z[self._spans[:, 1]])
-        self._own_rows = np.searchsorted(self._nodes, feeder.injector_row)
+        own = np.isin(feeder.injector_row, self._nodes)
+        self._own_rows = np.searchsorted(self._nodes, feeder.injector_row[own])
+        self._own_points = feeder.injector_point[own]
         branches = feeder.branches
         is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
         percent = np.where(is_trafo, limits.transformer_loading_percent, limits.line_loading_percent)
@@ -135,10 +137,14 @@ class Certifier:
             reason = "no bound of the power flow's solutions was found: the box is too wide"
             return Certificate(False, reason), np.zeros(count), np.full(count, np.inf)
         proof = _Proof(self, box, enclosure)
-        certificate = proof.certificate()
-        low, high = np.full(count, np.inf), np.zeros(count)
-        np.minimum.at(low, self.power_flow.feeder.injector_point, proof.low[self._own_rows])
-        np.maximum.at(high, self.power_flow.feeder.injector_point, proof.high[self._own_rows])
+        try:
+            certificate = proof.certificate()
+        except PowerFlowError as error:
+            return Certificate(False, f"a corner of the box: {error}"), np.zeros(count), np.full(count, np.inf)
+        low, high = np.zeros(count), np.full(count, np.inf)
+        low[self._own_points], high[self._own_points] = np.inf, 0.0
+        np.minimum.at(low, self._own_points, proof.low[self._own_rows])
+        np.maximum.at(high, self._own_points, proof.high[self._own_rows])
         return certificate, low, high
 
     def _certify_with_volt_var(self, box: Box, rated_kva: Floats) -> Certificate:

@@ -26,9 +26,7 @@ _CORRECTIONS = 2
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
 _ROWS_AT_ONCE = 24
-_NEAR_MISS_V = 0.1  # over by more than this, or by this share, a limit broke that was not looked at
-_NEAR_MISS_SHARE = 0.02
-_FADE = 0.9  # of what the proof needed last time, where it was enough at once
+_A_LITTLE = np.array([2e-4, 2e-4, 1e-5])  # volt, volt, share
 _WATCHED_MARGIN = (
     0.25  # rows with less than this share of the distance between limit and no load left are solved exactly
 )
@@ -105,11 +103,11 @@ class EnvelopeController:
         self._watched = voltage_rows(power_flow.feeder, self._inner).joined(
             unbalance_rows(power_flow.feeder, self._inner), branch_rows(self.certifier)
         )
-        # Intervals follow each other: rows that came near their limit in one are where the next one starts, and what
-        # the proof needed in one the next will need again, or nearly.
-        self._near: Ints | None = None
+        # Intervals follow each other: what binds in one is where the next one starts, and what the proof needed in one
+        # the next will need again, or nearly.
         self._binding: Ints = np.empty(0, dtype=np.int64)
-        self._learned_v, self._learned_share = 0.0, 0.0
+        self._learned = np.zeros(3)
+        self._far_over = _FAR_OVER * np.array([limits.v_max_v - limits.v_min_v] * 2 + [1.0])
 
     def publish(self, interval: Interval, *, binding: bool = True) -> Published:
         """Return limits whose box, with every combination of uses in it, the network bears.
@@ -123,84 +121,70 @@ class EnvelopeController:
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
             return replace(_published(limits, cut=False), blame=self._blame_if_shut(interval, limits))
+        packing = self._corrected(interval)
         if binding and self.options.safety == "certified":
-            published, near_miss = self._proven(stated, interval, self._near)
-            if not near_miss:
-                published, _ = self._proven(stated, interval, None)
-            return published
-        limits, cut = self._allocated(*self._corrected(interval, None if binding else self._near))
+            return self._proven(stated, packing)
+        limits, cut = self._allocated(packing)
         return replace(_published(limits, cut), blame=self._blame_if_shut(interval, limits))
 
-    def _corrected(self, interval: Interval, near: Ints | None) -> tuple[Ints, Packing]:
-        """Return which rows came near their limit, and the packing problem that is right at their worst corners.
-
-        Args:
-            interval: What is known of the points.
-            near: The rows to look at, by their number; all if none.
-        """
-        rows = np.arange(len(self._watched.limit)) if near is None else near
+    def _corrected(self, interval: Interval) -> Packing:
+        """Return the packing problem whose rows are right at the worst corners of its own solution."""
+        watched = self._watched
         limits = np.zeros(2 * len(interval.p_kw))
-        correction = np.zeros(len(rows))
-        watched = self._watched if near is None else self._watched.subset(rows)
+        correction = np.zeros(len(watched.limit))
         for _ in range(_CORRECTIONS):
             model = LinearModel.at(watched, self.power_flow, *self._box(interval, limits).centre)
             while model is None:  # far beyond what the network bears
                 limits = limits / 2
                 model = LinearModel.at(watched, self.power_flow, *self._box(interval, limits).centre)
             packing = self._robust_packing(watched, interval, model, correction)
-            limits, _ = self._allocated(rows, packing)
+            limits, _ = self._allocated(packing)
             room = packing.b - packing.a @ limits
-            close = np.flatnonzero(room < _WATCHED_MARGIN * watched.span)
-            part = watched.subset(close)
-            exact = at_worst_corners(part, model.subset(close), self.power_flow, self._box(interval, limits))
-            error = np.zeros(len(rows))
-            error[close] = exact - (part.limit - room[close])
+            near = np.flatnonzero(room < _WATCHED_MARGIN * watched.span)
+            rows = watched.subset(near)
+            exact = at_worst_corners(rows, model.subset(near), self.power_flow, self._box(interval, limits))
+            error = np.zeros(len(correction))
+            error[near] = exact - (rows.limit - room[near])
             correction += error
             packing = replace(packing, b=packing.b - error)
-        return rows[close], replace(packing, a=packing.a[close], b=packing.b[close])
+        return packing
 
-    def _proven(self, stated: Interval, interval: Interval, near: Ints | None) -> tuple[Published, bool]:
-        """Prove the box; while the proof fails, keep what is over away from the limits and share out again.
-
-        Returns:
-            The envelopes, and whether the rows looked at were the right ones: all, or the first box was nearly safe.
-        """
-        rows, packing = self._corrected(interval, near)
-        watched = self._watched.subset(rows)
-        unproven, _ = self._allocated(rows, packing)
-        tight_v, tight_share = self._learned_v, self._learned_share
+    def _proven(self, interval: Interval, packing: Packing) -> Published:
+        """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
+        watched = self._watched
+        unproven, _ = self._allocated(packing)
+        tight = self._learned.copy()
         shrink = 1.0
         for attempt in range(_TIGHTENINGS + 1):
-            tighter = np.where(watched.is_voltage, tight_v, tight_share * watched.limit)
-            limits, cut = self._allocated(rows, replace(packing, b=packing.b - tighter))
+            tighter = np.where(
+                watched.is_voltage, np.where(watched.sign > 0, tight[0], tight[1]), tight[2] * watched.limit
+            )
+            limits, cut = self._allocated(replace(packing, b=packing.b - tighter))
             limits = limits * shrink
-            certificate = self.certifier.certify(self._box(stated, limits), stated.volt_var_kva)
+            certificate = self.certifier.certify(self._box(interval, limits), interval.volt_var_kva)
             if certificate.certified or attempt == _TIGHTENINGS:
                 break
-            over_v, over_share = self._excess(certificate)
-            if near is not None and (over_v > _NEAR_MISS_V or over_share > _NEAR_MISS_SHARE):
-                return _published(limits, cut), False
+            over = self._excess(certificate)
             # Far over, the bound is loose because the box is wide; to tighten by all of it would shut everybody out.
-            if not (over_v < _FAR_OVER * (self._inner.v_max_v - self._inner.v_min_v) and over_share < _FAR_OVER):
+            if not (over < self._far_over).all():
                 shrink *= 0.7
                 continue
-            tight_v += 1.02 * over_v + (2e-4 if over_v else 0.0)
-            tight_share += 1.02 * over_share + (1e-5 if over_share else 0.0)
-        self._near = rows
-        fade = _FADE if attempt == 0 else 1.0
-        self._learned_v, self._learned_share = fade * tight_v, fade * tight_share
-        blame = "" if certificate.certified else self._passive_blame(stated)
+            tight += 1.02 * over + np.where(over > 0, _A_LITTLE, 0.0)
+        # What the proof needed this time it will need again, or nearly; half of it is tried first.
+        self._learned = 0.5 * tight
+        blame = "" if certificate.certified else self._passive_blame(interval)
+        cut = cut or shrink < 1.0
         cost_kw = float(unproven.sum() - limits.sum())
-        return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame), True
+        return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame)
 
-    def _excess(self, certificate: Certificate) -> tuple[float, float]:
-        """By how many volts, and by which share of what is allowed, the proven bounds are over."""
+    def _excess(self, certificate: Certificate) -> Floats:
+        """By how many volts the proven bounds are over and under, and by which share of what is allowed."""
         limits = self._inner
-        over_v = max(certificate.v_max_v - limits.v_max_v, limits.v_min_v - certificate.v_min_v, 0.0)
-        over_share = max(certificate.loading_max_percent / 100.0 - 1.0, 0.0)
+        over_share = certificate.loading_max_percent / 100.0 - 1.0
         if limits.vuf_percent is not None:
             over_share = max(over_share, certificate.vuf_max_percent / limits.vuf_percent - 1.0)
-        return over_v, over_share
+        over = [certificate.v_max_v - limits.v_max_v, limits.v_min_v - certificate.v_min_v, over_share]
+        return np.maximum(over, 0.0)
 
     def _blame_if_shut(self, interval: Interval, limits: Floats) -> str:
         return "" if limits.any() else self._passive_blame(interval)
@@ -245,12 +229,12 @@ class EnvelopeController:
             weight=claims * np.tile(interval.weight, 2),
         )
 
-    def _allocated(self, rows: Ints, packing: Packing) -> tuple[Floats, bool]:
-        """Return the rule's limits under these watched rows, and whether some inflexible demand had to be cut."""
+    def _allocated(self, packing: Packing) -> tuple[Floats, bool]:
+        """Return the rule's limits, and whether some inflexible demand had to be cut."""
         wanted = np.minimum(packing.floor, packing.cap)
         floor = feasible_floor(replace(packing, floor=wanted))
         b = np.maximum(packing.b, 0.0)
-        kept = np.flatnonzero(np.isin(rows, self._binding))
+        kept = self._binding
         while True:  # cutting planes: only rows that a solution breaks are worth their cost
             small = replace(packing, a=packing.a[kept], b=b[kept], floor=floor)
             limits = allocate(self.options.rule, small, self.options.alpha)
@@ -259,7 +243,7 @@ class EnvelopeController:
             most = np.argsort(-broken, kind="stable")[:_ROWS_AT_ONCE]
             most = most[broken[most] > 1e-9 * np.abs(packing.b[most]) + 1e-9]
             if len(most) == 0:
-                self._binding = rows[kept[used[kept] > 0.9 * b[kept]]]
+                self._binding = kept[used[kept] > 0.9 * b[kept]]
                 return limits, bool((floor < wanted - 1e-9).any())
             kept = np.union1d(kept, most)
 
