@@ -35,6 +35,7 @@ class Actors:
         auction: Where they meet.
         ledger: The market's ledger, which books what the auction took in.
         curtailed: Connection points that the DSO may curtail after the market.
+        curtailed_states: Their limits before the first step.
         participant: Those whom an aggregator or a DSO coordinates.
         coordination: Who does that.
         desks: What passes between the run and the devices of a bench.
@@ -62,6 +63,7 @@ class Actors:
     auction: Entity | None = None
     ledger: Entity | None = None
     curtailed: Entities = field(default_factory=dict)
+    curtailed_states: dict[str, dict[str, Any]] = field(default_factory=dict)
     participant: Entities = field(default_factory=dict)
     coordination: Entity | None = None
     desks: list[Entity] = field(default_factory=list)

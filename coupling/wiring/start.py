@@ -187,6 +187,7 @@ class Starter:
         told = self._parameters
         curtailment = await self._sim("curtailment", **told.intervals, **told.network, limits=told.limits())
         actors.curtailed = await _create(curtailment.ConnectionPoint, self._sites)
+        actors.curtailed_states = await curtailment.call.initial_states()
 
     async def _start_coordinator(self, actors: Actors) -> None:
         told, variant = self._parameters, self._arrangement.coordinator

@@ -21,6 +21,7 @@ _CURTAILED_KW = 1e-6
 
 META: dict[str, Any] = {
     "type": "time-based",
+    "extra_methods": ["initial_states"],
     "models": {"ConnectionPoint": {"public": True, "params": ["sites"], "attrs": [*_IN, *_OUT]}},
 }
 
@@ -68,6 +69,13 @@ class CurtailmentSimulator(mosaik_api_v3.Simulator):
         network = NetworkRows(PowerFlow(Feeder.from_network(self._network, points)), self._limits)
         self._curtailment = Curtailment(network, num, self._interval_s / 3600.0)
         return [{"eid": name, "type": model} for name in self._names]
+
+    def initial_states(self) -> dict[str, dict[str, list[float]]]:
+        """Return the limits of the run's first interval, which no market was before: what was agreed."""
+        return {
+            name: {attr: [float(caps[row])] * self._horizon for attr, caps in self._caps.items()}
+            for row, name in enumerate(self._names)
+        }
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
         """Limit the interval that begins one interval from now."""

@@ -80,8 +80,10 @@ class EnergyManagers(PositionHolder):
         """
         if self._offered_kwh is None:
             return self._planned_kwh(interval, beliefs, vehicles)
-        position: np.ndarray = np.clip(traded_kwh, self._offered_kwh[:, 0], self._offered_kwh[:, -1])
-        return position
+        position = np.clip(traded_kwh, self._offered_kwh[:, 0], self._offered_kwh[:, -1])
+        # A limit may have come after the offer: what was not traded is curtailed where the network does not bear it.
+        limited: np.ndarray = np.minimum(position, beliefs.export_limit_kw[:, 0] * self._interval_h)
+        return limited
 
     def _planned_kwh(self, interval: int, beliefs: Beliefs, vehicles: Vehicles) -> np.ndarray:
         """Return the positions in kWh that plans from the current interval on begin with."""

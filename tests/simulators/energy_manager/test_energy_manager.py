@@ -74,10 +74,14 @@ def test_a_position_is_what_was_traded_within_what_the_retailer_takes_and_gives_
     managers = EnergyManagers(SITES, CLOCK, tariff(), Options())
     first = begin(managers, 0, beliefs(rng), np.zeros(COUNT))
     traded = rng.uniform(-4, 3, COUNT)
-    second = begin(managers, 1, beliefs(rng), traded)
+    later = beliefs(rng)
+    second = begin(managers, 1, later, traded)
     low, high = first.curve_kwh[:, 0], first.curve_kwh[:, -1]
     assert (low < high - 1e-3).any(), "somebody is flexible"
-    assert np.array_equal(second.position_kwh, np.clip(traded, low, high))
+    taken = np.clip(traded, low, high)
+    most = later.export_limit_kw[:, 0] * INTERVAL_S / 3600
+    assert (taken > most).any(), "a limit came after the offer"
+    assert np.array_equal(second.position_kwh, np.minimum(taken, most))
 
 
 def test_the_curve_spans_feed_in_to_retail_less_network_charge_for_the_next_interval() -> None:
