@@ -54,20 +54,21 @@ class LinearProgramme:
 
     def columns(self, *variables: Any) -> np.ndarray:
         """Return the column numbers of the members of indexed variables, (variables, members)."""
-        return np.array([[self._column[id(member)] for member in variable.values()] for variable in variables])
+        numbers = [[self._column[id(member)] for member in variable.values()] for variable in variables]
+        return np.array(numbers, dtype=np.int32)
 
     def rows(self, constraint: Any) -> np.ndarray:
         """Return the row numbers of a constraint's members."""
-        return np.array([self._row[id(member)] for member in constraint.values()])
+        return np.array([self._row[id(member)] for member in constraint.values()], dtype=np.int32)
 
     def bound_columns(self, columns: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
         """Change the bounds of columns."""
-        number = columns.ravel().astype(np.int32)
+        number = columns.ravel()
         self.solver.changeColsBounds(number.size, number, np.ravel(lower), np.ravel(upper))
 
     def bound_rows(self, rows: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
         """Change the sides of rows."""
-        number = rows.ravel().astype(np.int32)
+        number = rows.ravel()
         self.solver.changeRowsBounds(number.size, number, np.ravel(lower), np.ravel(upper))
 
     def solve(self) -> np.ndarray:

@@ -69,6 +69,11 @@ def test_valley_filling_serves_what_can_be_served() -> None:
     assert filler.schedule(situation(2, -1.0, 0.0, 50.0)).ev_kw == pytest.approx([-7.0, -7.0])
 
 
+def test_a_street_without_vehicles_has_nothing_to_fill() -> None:
+    filler = ValleyFiller(sites(2, ev_capacity_kwh=0.0), tariff(20), Options(), HORIZON, INTERVAL_S)
+    assert filler.schedule(situation(2, -1.0, 0.0, 0.0)).ev_kw.tolist() == [0.0, 0.0]
+
+
 def test_the_network_aware_plan_is_within_limits_that_the_cheapest_breaks(street: PowerFlow) -> None:
     network = NetworkRows(street, Limits(v_min_v=222.0))
     schedule_of = NetworkAware(sites(12), tariff(20), Options(), HORIZON, INTERVAL_S, network, True)
