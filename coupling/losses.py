@@ -5,19 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from feederloop.coupling.binding import Binding
 from feederloop.coupling.network_of_run import Network
 from feederloop.coupling.report.facts import Facts
-from feederloop.simulators.envelope.box import Box, Limits
-from feederloop.simulators.envelope.counterexample import Search, Violation
-from feederloop.simulators.grid.feeder import Floats
+from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.market.settlement import BREACH_KW, BREACH_SHARE
 
 COLUMNS = ("interval_start", "prosumer", "lost", "kwh", "taken_by", "element", "phase")
 UNKNOWN = "unattributed"
 NONE_NEAR = "none near its limit"
 LEAST_KWH = 1e-6
-NEAR_V, NEAR_PERCENT = 0.5, 2.0
-"""A network limit that uses of the published envelopes come this near to is what holds envelopes back."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def _with_elements(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:
         return lost
     network = Network.of(facts.run)
     names = {name: place for place, name in enumerate(network.power_flow.feeder.points)}
-    search = Search(network.power_flow, _nearer(network.limits))
+    binding = Binding(network)
     points = facts.table("connection_point", "time", "prosumer", "q_kvar")
     lost = lost.copy()
     for start, rows in by_envelope.groupby("interval_start"):
@@ -147,28 +144,7 @@ def _with_elements(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:
         now = points[points["time"] == start] if points is not None else limits.iloc[:0]
         q_kvar = now.set_index("prosumer")["q_kvar"].reindex(list(names)).fillna(0.0).to_numpy(float)
         high, low = limits["export_limit_kw"].to_numpy(float), -limits["import_limit_kw"].to_numpy(float)
-        near = search.within(Box(low, high, q_kvar, q_kvar))
+        behind = binding.behind(Box(low, high, q_kvar, q_kvar))
         for row in rows.index:
-            element, phase = _behind(near, names[lost.at[row, "prosumer"]])
-            lost.loc[row, ["element", "phase"]] = element, phase
+            lost.loc[row, ["element", "phase"]] = behind[names[lost.at[row, "prosumer"]]] or (NONE_NEAR, "")
     return lost
-
-
-def _nearer(limits: Limits) -> Limits:
-    return Limits(
-        v_min_v=limits.v_min_v + NEAR_V,
-        v_max_v=limits.v_max_v - NEAR_V,
-        line_loading_percent=limits.line_loading_percent - NEAR_PERCENT,
-        transformer_loading_percent=limits.transformer_loading_percent - NEAR_PERCENT,
-    )
-
-
-def _behind(near: list[Violation], place: int) -> tuple[str, str]:
-    """The limit that a customer's export brings nearer most, relative to the limit."""
-    shares: Floats = np.array(
-        [one.contribution[place] / one.limit if one.p_kw[place] > 0 and one.limit > 0 else 0.0 for one in near]
-    )
-    if not len(shares) or shares.max() <= 0:
-        return NONE_NEAR, ""
-    chosen = near[int(shares.argmax())]
-    return f"{chosen.kind} at {chosen.element}", chosen.phase
