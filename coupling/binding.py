@@ -15,9 +15,10 @@ from feederloop.simulators.envelope.watched import (
 )
 from feederloop.simulators.grid.feeder import Feeder
 
-CLOSE_SHARE, NEAR_SHARE = 0.25, 0.05
-"""Of the distance between a limit and the value without load: rows worth an exact look, and rows that hold limits back,
-as a correction, a proof or an import limit that shares the row keeps envelopes a little away from the limit itself."""
+CLOSE_SHARE, NEAR_SHARE = 0.25, 0.15
+"""Of the distance between a limit and the value without load: rows worth an exact look, and rows that hold limits back.
+Envelopes keep a distance: they bear any reactive power that the DSO had to expect, which is not recorded, whereas here
+it is what was metered; and a proof may have asked for a little more."""
 
 
 class Binding:
