@@ -24,10 +24,11 @@ from feederloop.hil.reading import Quality, Reading, Value, WriteResult
 from feederloop.hil.setpoints import SetpointScale
 from feederloop.hil.statistics import DeviceStatistics
 from feederloop.hil.supervisor import Command, Decision, Order, Supervisor
-from feederloop.hil.timekeeping import PushedClock
+from feederloop.hil.timekeeping import PushedClock, WallClock
 from feederloop.hil.transport import DeviceTransport
 from feederloop.simulators.errors import InputError
 
+_QUICKEST_S = 0.5
 _SAFE_ATTEMPTS, _BETWEEN_ATTEMPTS_S = 3, 0.05
 
 
@@ -131,7 +132,9 @@ class HeldDevice:
     @property
     def stale_after_s(self) -> float:
         """Age at which a reading no longer counts, device time."""
-        return max(self._bench.stale_after_s, 3 * self.entry.poll_s)
+        # Time that runs faster than the wall's makes no request quicker.
+        on_the_wall_s = _QUICKEST_S * self.clock.rate if isinstance(self.clock, WallClock) else 0.0
+        return max(self._bench.stale_after_s, 3 * self.entry.poll_s, on_the_wall_s)
 
     async def cycle(self, *, writes: bool = True) -> None:
         """Write what is due, then read; takes a few time-outs at most, whatever the device does."""
@@ -246,10 +249,14 @@ class HeldDevice:
             return False
         decision: Decision = order.decision
         why = "keep-alive" if order.is_keep_alive else decision.why
-        if not await self._put(control.setpoint, decision.value, who=decision.who, why=why):
-            return False
-        for item in control.after:
-            if not await self._put(item.role, _plain(item), who=decision.who, why=why):
+        writes = [(control.setpoint, decision.value), *((item.role, _plain(item)) for item in control.after)]
+        if decision.urgent and control.reversion_role is not None:
+            # The safe state is to hold until somebody changes it, not until a time is over.
+            writes.insert(0, (control.reversion_role, 0.0))
+        for role, value in writes:
+            if not await self._put(role, value, who=decision.who, why=why):
+                # It may have taken it all the same, or a part: nobody knows what it was told until it is told again.
+                supervisor.forget()
                 return False
         supervisor.sent(order, self.clock())
         self.statistics.keep_alives += order.is_keep_alive
@@ -321,7 +328,7 @@ class HeldDevice:
             disobeys = supervisor.verify(now, shown=shown, power_kw=kw, voltage_v=self._voltage_v)
             self._note_obedience(disobeys)
             if disobeys.startswith("its register"):
-                supervisor.forget()
+                supervisor.repeat()
         self._take(now, kw, power, plugged(readings), soc_percent(readings), disobeys)
 
     def _shown(self, readings: dict[str, Reading]) -> float | None:

@@ -36,14 +36,14 @@ def record(bench: Bench, out: Path, seconds: float | None) -> int:
     if not entries:
         raise InputError("no device of this bench lives by itself", file=bench.file, key="devices")
     sink, clock = CaptureFile(out), WallClock()
-    answers = 0
+    answers, over = 0, asyncio.Event()
 
     async def follow(name: str, transport: CapturingTransport, period_s: float) -> None:
         nonlocal answers
         entry = bench.entry(name)
-        while not (await inspect(transport, entry)).answered:
+        while not (over.is_set() or (await inspect(transport, entry)).answered):
             await asyncio.sleep(period_s)
-        while True:
+        while not over.is_set():
             readings = await transport.read(measured_roles(transport.profile))
             answers += any(reading.raw for reading in readings.values())
             await asyncio.sleep(period_s)
@@ -59,9 +59,9 @@ def record(bench: Bench, out: Path, seconds: float | None) -> int:
         try:
             await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # A cancelled request would not always end (before Python 3.12): each is let finish what it does.
+            over.set()
+            await asyncio.wait(tasks, timeout=5.0)
             for transport in transports.values():
                 transport.close()
             await asyncio.sleep(0)

@@ -27,6 +27,7 @@ SAFE_LIMIT_S = 8.0
 """Time that all devices together have to be brought to their safe state."""
 _WATCH_S = 0.05
 _LEAST_PERIOD_S = 0.02
+_SETTLE_S = 2.0
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Runtime:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bench I/O", daemon=True)
         self._tasks: list[asyncio.Task[None]] = []
-        self._closed = False
+        self._closed = self._ending = False
 
     def start(self, *, poll: bool) -> None:
         """Start the thread.
@@ -118,7 +119,7 @@ class Runtime:
                 line.wanted.set()
 
     async def _watch_stop(self) -> None:
-        while not self._stop.tripped:
+        while not (self._stop.tripped or self._ending):
             await asyncio.sleep(_WATCH_S)
         for line in self._lines:
             line.due.clear()
@@ -126,7 +127,7 @@ class Runtime:
 
     async def _follow(self, line: Line) -> None:
         """Serve a link's devices for ever, each when it is due or its command is new."""
-        while True:
+        while not self._ending:
             line.wanted.clear()
             for device in line.devices:
                 command = device.command
@@ -158,22 +159,13 @@ class Runtime:
         await _cycle(device)
         passed = 0.0
         while passed < seconds:
-            part = min(self._part_s(device, passed), seconds - passed)
+            part = min(_part_s(device, passed), seconds - passed)
             clock.push(part)
             passed += part
             await _cycle(device, writes=passed < seconds)
 
-    def _part_s(self, device: HeldDevice, passed: float) -> float:
-        longest = min(device.keep_alive_s or LONGEST_PART_S, LONGEST_PART_S)
-        # Before the first look at a device nobody knows how long it bears silence.
-        unknown = device.snapshot.state in (State.NEVER, State.LOST)
-        return min(FIRST_LOOK_S if passed == 0 else longest, LONGEST_PART_S if unknown else longest)
-
     async def _make_all_safe(self, why: str) -> dict[str, bool]:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await self._settle()
         taken: dict[str, bool] = {device.name: False for line in self._lines for device in line.devices}
 
         async def make_safe(line: Line) -> None:
@@ -185,15 +177,32 @@ class Runtime:
             await asyncio.wait_for(asyncio.gather(*(make_safe(line) for line in self._lines)), SAFE_LIMIT_S)
         return taken
 
-    async def _end(self) -> None:
+    async def _settle(self) -> None:
+        """Let every task finish the cycle that is under way; a cancelled request would not always end (before 3.12)."""
+        self._ending = True
+        for line in self._lines:
+            line.wanted.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_SETTLE_S)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _end(self) -> None:
+        await self._settle()
         for line in self._lines:
             for device in line.devices:
                 device.transport.close()
         # Transports close in the loop's next round.
         await asyncio.sleep(0.02)
+
+
+def _part_s(device: HeldDevice, passed: float) -> float:
+    if device.snapshot.state in (State.NEVER, State.LOST):
+        # Nobody to keep alive, and each attempt costs a time-out.
+        return float("inf")
+    longest = min(device.keep_alive_s or LONGEST_PART_S, LONGEST_PART_S)
+    return min(FIRST_LOOK_S, longest) if passed == 0 else longest
 
 
 async def _cycle(device: HeldDevice, *, writes: bool = True) -> None:

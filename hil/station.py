@@ -5,6 +5,7 @@ nothing but texts and numbers.
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -102,6 +103,8 @@ class Station:
             folder: Where the audit log goes, the file that shows how things stand, and the capture.
             capture: Whether to capture everything read and written.
         """
+        # What a device does is told by qualities and reasons; pymodbus would print it too, for want of a handler.
+        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
         try:
             self._audit = audit = AuditLog(folder / AUDIT_FILE)
             self._capture = CaptureFile(folder / CAPTURE_FILE) if capture else None
@@ -265,7 +268,8 @@ class Station:
             links[line] = Link(
                 address,
                 name=entry.name,
-                timeout_s=self.bench.timeout_s,
+                # Our own devices answer when the processor has time, however many others want it.
+                timeout_s=max(self.bench.timeout_s, 1.0) if entry.is_simulated else self.bench.timeout_s,
                 tls=entry.tls_files,
                 pause_s=profile.transport.inter_request_pause_s,
                 back_off_s=_QUICK_BACK_OFF_S if entry.is_simulated else (2.0, 5.0),

@@ -104,6 +104,10 @@ class Supervisor:
         self._rated_kw = max(-self.low_kw, self.high_kw)
         self._flash = _Flash(entry.limits.flash_writes_per_day)
         self._last: Decision | None = None
+        self._expected: Decision | None = None
+        # Growth begins at what flows: a device that comes back is not to jump.
+        flows = inspection.power.value if inspection.power is not None and inspection.power.good else None
+        self._reached = (float(flows), -math.inf) if isinstance(flows, float | int) else None
         self._last_time = -math.inf
         self._changed_at = -math.inf
 
@@ -164,16 +168,21 @@ class Supervisor:
     def sent(self, order: Order, now: float) -> None:
         """Note that the device took an order."""
         if not order.is_keep_alive:
-            if self._last is None or order.decision.value != self._last.value:
+            if self._expected is None or order.decision.value != self._expected.value:
                 self._changed_at = now
-            self._last = order.decision
+            self._last = self._expected = order.decision
+            self._reached = (order.decision.p_kw, now)
         self._last_time = now
         if self._scale.point.non_volatile:
             self._flash.times.append(now)
 
-    def forget(self) -> None:
-        """Note that the device may have lost what it was told: the next decision is written whatever it is."""
+    def repeat(self) -> None:
+        """Note that the device does not do what it was told: the next decision is written whatever it is."""
         self._last = None
+
+    def forget(self) -> None:
+        """Note that nobody knows what the device was told last: the next decision is written whatever it is."""
+        self._last = self._expected = None
 
     def verify(self, now: float, *, shown: float | None, power_kw: float | None, voltage_v: float | None) -> str:
         """Return how the device disobeys, or an empty text.
@@ -184,7 +193,7 @@ class Supervisor:
             power_kw: What flows, export positive; None where nobody knows.
             voltage_v: Voltage at the device.
         """
-        last = self._last
+        last = self._expected
         if last is None or now < self._changed_at + SETTLING_S:
             return ""
         if shown is not None and abs(shown - last.value) > max(0.02 * abs(last.value), self._resolution()):
@@ -208,15 +217,17 @@ class Supervisor:
 
     def _ramped(self, target: float, now: float) -> float:
         ramp = self._entry.limits.ramp_kw_per_s
-        last = self.sent_kw
-        if ramp is None or last is None:
+        if ramp is None or self._reached is None:
             return target
+        last, since = self._reached
+        if math.isinf(since):
+            self._reached = (last, now)
+            since = now
         same_side = target * last >= 0
         if same_side and abs(target) <= abs(last):
             return target
-        start = last if same_side else 0.0
-        reach = abs(start) + ramp * max(now - self._last_time, 0.0)
-        return math.copysign(min(abs(target), reach), target)
+        start = abs(last) if same_side else 0.0
+        return math.copysign(min(abs(target), start + ramp * max(now - since, 0.0)), target)
 
     def _why(self, asked: float, target: float) -> str:
         if target == asked:

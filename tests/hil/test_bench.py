@@ -1,0 +1,123 @@
+import pytest
+from bench_kit import CHARGER, INVERTER, bench_of
+
+from feederloop.coupling.scenario.problems import ScenarioError
+from feederloop.hil.bench import bench_from, bench_schema, load_bench, shipped_benches
+from feederloop.hil.bench_check import check_against
+
+
+def keys_and_messages(error: ScenarioError) -> list[tuple[str, str]]:
+    return [(problem.key, problem.message) for problem in error.problems]
+
+
+def test_a_bench_file_with_many_mistakes_is_told_all_of_them_with_their_lines(tmp_path):
+    file = tmp_path / "bench.yaml"
+    file.write_text(
+        """devices:
+  - {prosumer: a, slot: charger, profile: alfen_ng9x, url: tcp://127.0.0.1:502, ratings: {current_a: 16}}
+  - {prosumer: b, slot: inverter, profile: keba_p30_p40, url: tcp://127.0.0.1:502, ratings: {power_kw: 5}}
+  - {prosumer: c, slot: charger, profile: keba_p30_p40, url: tcp://10.0.0.7, ratings: {current_a: 16}}
+  - {prosumer: c, slot: charger, profile: keba_p30_p40, url: ftp://10.0.0.7, ratings: {current_a: 16}}
+  - {prosumer: d, slot: charger, profile: keba_p30_p40, url: "replay:gone.parquet", mode: armed, ratings: {current_a: 16}}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError) as caught:
+        load_bench(file)
+    problems = caught.value.problems
+    found = {(problem.key, problem.line) for problem in problems}
+    assert found == {
+        ("devices.0.profile", 2),
+        ("devices.1.profile", 3),
+        ("devices.2.url", 4),
+        ("devices.3.slot", 5),
+        ("devices.3.url", 5),
+        ("devices.4.mode", 6),
+        ("devices.4.url", 6),
+    }
+    assert problems[0].nearest == "alfen_ng9xx"
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        ({"ratings": {}}, "devices.0.ratings", "missing"),
+        ({"limit": {}}, "devices.0.limit", "unknown key"),
+        ({"poll_s": 0}, "devices.0.poll_s", "too small"),
+        ({"mode": "arm"}, "devices.0.mode", "choices"),
+        ({"unit": 256}, "devices.0.unit", "too large"),
+        ({"safe_kw": 1.0}, "devices.0.safe_kw", "outside the limits"),
+        ({"url": "tcp://127.0.0.1:502", "drive": {"plugged": {"path": "x.csv"}}}, "devices.0.drive", "simulated"),
+    ],
+)
+def test_a_mistake_is_told_by_its_key(change, key, message):
+    with pytest.raises(ScenarioError) as caught:
+        bench_of({**CHARGER, **change})
+    assert [(found, message in text) for found, text in keys_and_messages(caught.value)] == [(key, True)]
+
+
+@pytest.mark.parametrize("host", ["192.168.1.20", "charger.example.org", "0.0.0.0", "8.8.8.8"])
+def test_a_device_on_another_machine_needs_permission(host):
+    entry = {"prosumer": "a", "url": f"tcp://{host}:502", **CHARGER}
+    with pytest.raises(ScenarioError, match="may not be contacted"):
+        bench_from({"devices": [entry]})
+    assert bench_from({"devices": [entry], "allow": [f"{host}:502:1"]}).needs_real_time
+    with pytest.raises(ScenarioError, match="may not be contacted"):
+        bench_from({"devices": [{**entry, "unit": 2}], "allow": [f"{host}:502:1"]})
+
+
+@pytest.mark.parametrize("url", ["tcp://127.0.0.1:1502", "tcp://localhost", "tls://[::1]:802", "simulated"])
+def test_this_machine_needs_none(url):
+    assert bench_from({"devices": [{"prosumer": "a", "url": url, **CHARGER}]})
+
+
+def test_a_serial_line_needs_permission():
+    entry = {"prosumer": "a", "slot": "charger", "profile": "heidelberg_energy_control", "ratings": {"current_a": 16}}
+    entry["url"] = "rtu:///dev/ttyUSB0"
+    with pytest.raises(ScenarioError, match="/dev/ttyUSB0:1"):
+        bench_from({"devices": [entry]})
+    assert bench_from({"devices": [entry], "allow": ["/dev/ttyUSB0:1"]})
+
+
+def test_paths_are_relative_to_the_bench_file(tmp_path):
+    (tmp_path / "capture.parquet").touch()
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "devices: [{prosumer: a, slot: charger, profile: keba_p30_p40, url: 'replay:capture.parquet', "
+        "ratings: {current_a: 16}}]",
+        encoding="utf-8",
+    )
+    bench = load_bench(file)
+    assert bench.devices[0].replay_file == tmp_path / "capture.parquet"
+    assert bench.stop_path == tmp_path / "mine.stop"
+
+
+def test_power_and_current_become_each_other():
+    charger, inverter = bench_of({**CHARGER, "ratings": {"current_a": 16, "phases": 3}}, INVERTER).devices
+    assert charger.rated_kw == pytest.approx(11.04)
+    assert (charger.import_kw, charger.export_kw) == (pytest.approx(11.04), 0.0)
+    assert (inverter.import_kw, inverter.export_kw) == (0.0, 5.0)
+
+
+def test_a_bench_is_read_only_unless_it_says_otherwise():
+    assert bench_from({"devices": [{"prosumer": "a", "url": "simulated", **CHARGER}]}).devices[0].mode == "read_only"
+
+
+def test_who_is_not_in_the_scenario_is_told_with_the_nearest():
+    sites = [{"name": "home_01", "pv_kwp": 4.0, "ev_capacity_kwh": 0.0}]
+    (problem,) = check_against(bench_of({**CHARGER}), sites)
+    assert problem.key == "devices.0.prosumer"
+    assert "no charger" in problem.message
+    (problem,) = check_against(bench_of({**INVERTER, "prosumer": "home_1"}), sites)
+    assert problem.nearest == "home_01"
+
+
+def test_shipped_benches_are_valid_and_the_schema_knows_every_key():
+    for name in shipped_benches():
+        assert load_bench(name).devices
+    assert "devices" in bench_schema()["properties"]
+
+
+def test_a_name_that_is_no_bench_is_told_what_there_is():
+    with pytest.raises(ScenarioError, match="demo"):
+        load_bench("nothing_of_the_kind")
