@@ -14,7 +14,7 @@
   /* Whiskers: this build of the library has no shape of its own for them. */
   const whiskers = (found) => found.values.flatMap((value, i) => {
     const half = found.half_widths[i];
-    if (value === null || half === null) return [];
+    if (value === null || !half) return [];
     return [[{ coord: [value - half, i] }, { coord: [value + half, i] }]];
   });
   const limits = (found, low, high) => found.limits.filter((value) => value >= low && value <= high).map((value) => ({
@@ -45,7 +45,7 @@
         itemStyle: { color: ({ dataIndex }) => colour(dataIndex) },
         markLine: { silent: true, symbol: ["none", "none"], animation: false, label: { show: true },
           lineStyle: { color: kit.text, type: "solid", width: 1.5 },
-          data: [...whiskers(found).map(([from, to]) => [{ ...from, symbol: "rect", symbolSize: [1.5, 9], label: { show: false } }, { ...to, symbol: "rect", symbolSize: [1.5, 9] }]),
+          data: [...whiskers(found).map(([from, to]) => [{ ...from, symbol: "rect", symbolSize: [9, 1.5], label: { show: false } }, { ...to, symbol: "rect", symbolSize: [9, 1.5] }]),
             ...limits(found, low, high)] },
       }],
     };
