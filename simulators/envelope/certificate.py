@@ -29,8 +29,8 @@ MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the s
 FACETS = 32
 # Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
 _ALWAYS_EXACT = 4
-_REFINEMENTS = 3
-_REFINED_AT_MOST = 24
+_REFINEMENTS = 2
+_REFINED_AT_MOST = 6
 _ALIKE = 0.9
 _LOOSE = 0.02  # volt or ampere
 _VOLT_VAR_ROUNDS = 3

@@ -121,15 +121,15 @@ class EnvelopeController:
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
             return replace(_published(limits, cut=False), blame=self._blame_if_shut(interval, limits))
-        packing = self._corrected(interval)
+        watched = self._watched.keeping(self._reachable(interval))
+        packing = self._corrected(watched, interval)
         if binding and self.options.safety == "certified":
-            return self._proven(stated, packing)
+            return self._proven(watched, packing, stated)
         limits, cut = self._allocated(packing)
         return replace(_published(limits, cut), blame=self._blame_if_shut(interval, limits))
 
-    def _corrected(self, interval: Interval) -> Packing:
+    def _corrected(self, watched: Watched, interval: Interval) -> Packing:
         """Return the packing problem whose rows are right at the worst corners of its own solution."""
-        watched = self._watched
         limits = np.zeros(2 * len(interval.p_kw))
         correction = np.zeros(len(watched.limit))
         for _ in range(_CORRECTIONS):
@@ -149,9 +149,20 @@ class EnvelopeController:
             packing = replace(packing, b=packing.b - error)
         return packing
 
-    def _proven(self, interval: Interval, packing: Packing) -> Published:
+    def _reachable(self, interval: Interval) -> Ints:
+        """Which rows the caps could bring to their limit."""
+        feeder = self.power_flow.feeder
+        greatest = np.where(
+            interval.active,
+            np.maximum(interval.export_cap_kw, interval.import_cap_kw),
+            np.abs(interval.p_kw) + interval.uncertainty_kw,
+        )
+        reactive = np.maximum(np.abs(interval.q_low_kvar), np.abs(interval.q_high_kvar))
+        apparent = np.hypot(greatest, reactive)[feeder.injector_point] * 1e3 * feeder.injector_share
+        return self._watched.reachable(apparent, 0.8 * float(np.abs(feeder.w).min()))
+
+    def _proven(self, watched: Watched, packing: Packing, interval: Interval) -> Published:
         """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
-        watched = self._watched
         unproven, _ = self._allocated(packing)
         tight = self._learned.copy()
         shrink = 1.0
@@ -234,7 +245,7 @@ class EnvelopeController:
         wanted = np.minimum(packing.floor, packing.cap)
         floor = feasible_floor(replace(packing, floor=wanted))
         b = np.maximum(packing.b, 0.0)
-        kept = self._binding
+        kept = self._binding[self._binding < len(b)]
         while True:  # cutting planes: only rows that a solution breaks are worth their cost
             small = replace(packing, a=packing.a[kept], b=b[kept], floor=floor)
             limits = allocate(self.options.rule, small, self.options.alpha)

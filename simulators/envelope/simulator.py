@@ -41,7 +41,7 @@ META: Meta = {
     },
 }  # fmt: skip
 
-_RENEWAL_INTERVALS = 12
+_RENEWAL_INTERVALS = 24
 """How often, in intervals, the whole outlook is made anew; each interval's binding limits are in any case."""
 
 
@@ -128,11 +128,15 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             for attr in LISTS_IN
         }
         self._offline = self._outages.advance()
-        # Before the first step nobody had asked for a range, so the second one renews the outlook for the first time.
+        # Before the first step nobody had asked for a range: the outlook is made in the second.
         renew = now % _RENEWAL_INTERVALS == 1
         for k in range(now, now + self._horizon):
-            if k not in self._limits or k == now + 1 or (renew and k > now):
-                self._limits[k] = self._published(self._interval(columns, k - now), now, k)
+            if k == now + 1 or k not in self._limits or (renew and k > now):
+                # Of the outlook, which guides plans and binds nobody, every other interval stands for the next as well.
+                stands = k > now + 1 and k - 1 in self._limits and (k % 2 == 1 or now == 0)
+                self._limits[k] = (
+                    self._limits[k - 1] if stands else self._published(self._interval(columns, k - now), now, k)
+                )
         self._limits = {k: published for k, published in self._limits.items() if k >= now}
         self._now = now
         return time + self._interval_s

@@ -28,6 +28,7 @@ class Watched:
         sign: [rows] -1 for the lowest voltage, else +1.
         limit: [rows] Of `sign * length`.
         is_voltage: [rows]
+        mirrored: The first so many rows are upper voltages, and the next so many the lower ones of the same nodes.
     """
 
     gain: Complex
@@ -36,6 +37,7 @@ class Watched:
     sign: Floats
     limit: Floats
     is_voltage: Bools
+    mirrored: int = 0
 
     def value(self, current: Complex) -> Floats:
         """[rows] `sign * length` at [injectors] currents or, with a column per row, at each row's own."""
@@ -53,14 +55,30 @@ class Watched:
 
     def subset(self, rows: Ints) -> "Watched":
         """Return some of the rows."""
-        return Watched(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return Watched(**{name: getattr(self, name)[rows] for name in _PER_ROW})
 
     def joined(self, *others: "Watched") -> "Watched":
         """Return these rows and others'."""
         parts = (self, *(other for other in others if len(other.limit)))
-        return Watched(
-            **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(self)}
-        )
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_ROW}
+        return Watched(**joined, mirrored=self.mirrored)
+
+    def reachable(self, apparent_va: Floats, v_least_v: float) -> Ints:
+        """Return the rows but for those of currents that these [injectors] powers could never bring to their limit."""
+        free = ~self.is_voltage
+        possible = np.abs(self.offset[free]) + np.abs(self.gain[free]) @ (apparent_va / v_least_v)
+        kept = self.is_voltage.copy()
+        kept[free] = possible > self.limit[free]
+        return np.flatnonzero(kept)
+
+    def keeping(self, rows: Ints) -> "Watched":
+        """Return some of the rows, all voltages among them."""
+        kept = self.subset(rows)
+        kept.mirrored = self.mirrored
+        return kept
+
+
+_PER_ROW = tuple(field.name for field in fields(Watched) if field.name != "mirrored")
 
 
 def voltage_rows(feeder: Feeder, limits: Limits) -> Watched:
@@ -77,6 +95,7 @@ def voltage_rows(feeder: Feeder, limits: Limits) -> Watched:
         sign=sign,
         limit=np.where(sign > 0, limits.v_max_v, -limits.v_min_v),
         is_voltage=np.ones(len(nodes), dtype=bool),
+        mirrored=len(nodes) // 2,
     )
 
 
@@ -141,8 +160,14 @@ class LinearModel:
         # A current may be zero at the midpoint; its rows keep their own directions.
         along_itself = phasor / np.maximum(np.abs(phasor), 1e-300)
         watched.direction = np.where(watched.is_voltage, along_itself, watched.direction)
-        weights = watched.sign[:, None] * along(watched.gain, watched.direction)
+        # What raises a node's upper voltage row lowers its lower one by as much.
+        half = watched.mirrored
+        own = np.concatenate([np.arange(half), np.arange(2 * half, len(watched.limit))])
+        weights = watched.sign[own, None] * along(watched.gain[own], watched.direction[own])
         by_p, by_q = weights @ tangent.by_p, weights @ tangent.by_q
+        if half:
+            by_p = np.concatenate([by_p[:half], -by_p[:half], by_p[half:]])
+            by_q = np.concatenate([by_q[:half], -by_q[:half], by_q[half:]])
         value = watched.sign * (watched.direction.conj() * phasor).real
         return cls(by_p, by_q, value - by_p @ p_kw - by_q @ q_kvar)
 
