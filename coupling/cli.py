@@ -90,7 +90,10 @@ def run(
     if quiet:
         typer.echo(result.folder)
     else:
-        print_figures(_console(), loaded.title or loaded.name, result.summary, loaded.limits)
+        title = loaded.title or loaded.name
+        if result.status != "complete":
+            title = f"{result.status.upper()}, figures only of what was simulated: {title}"
+        print_figures(_console(), title, result.summary, loaded.limits)
         if devices:
             from feederloop.hil.screens import report_table
 

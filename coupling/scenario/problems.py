@@ -101,8 +101,9 @@ def nearest_of(word: object, names: Iterable[str]) -> str:
     Names are compared whole and without their unit, so that `step_min` finds `step_s`.
     """
     word, names = str(word).lower(), list(names)
-    if close := get_close_matches(word, names, n=1, cutoff=0.6):
-        return close[0]
+    lowered = {name.lower(): name for name in reversed(names)}
+    if close := get_close_matches(word, list(lowered), n=1, cutoff=0.6):
+        return lowered[close[0]]
     stems = {_stem(name): name for name in reversed(names)}
     close = get_close_matches(_stem(word), list(stems), n=1, cutoff=0.6)
     return stems[close[0]] if close else ""

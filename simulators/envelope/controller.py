@@ -226,8 +226,8 @@ class EnvelopeController:
 
     def _signed(self, interval: Interval, rows: Floats, b: Floats) -> Floats:
         """[2 * points] The rule's limits where using them may also relieve a row."""
-        packing = self._packing(interval, rows, b)
-        return allocate(self.options.rule, replace(packing, floor=np.zeros_like(packing.floor)), self.options.alpha)
+        packing = self._packing(interval, rows, np.maximum(b, 0.0))
+        return self._by_cutting_planes(replace(packing, floor=np.zeros_like(packing.floor)))
 
     def _packing(self, interval: Interval, rows: Floats, b: Floats) -> Packing:
         caps = np.concatenate([interval.export_cap_kw, interval.import_cap_kw])
@@ -244,18 +244,23 @@ class EnvelopeController:
         """Return the rule's limits, and whether some inflexible demand had to be cut."""
         wanted = np.minimum(packing.floor, packing.cap)
         floor = feasible_floor(replace(packing, floor=wanted))
-        b = np.maximum(packing.b, 0.0)
+        limits = self._by_cutting_planes(replace(packing, b=np.maximum(packing.b, 0.0), floor=floor))
+        return limits, bool((floor < wanted - 1e-9).any())
+
+    def _by_cutting_planes(self, packing: Packing) -> Floats:
+        """[2 * points] The rule's limits; only rows that a solution breaks are worth their cost."""
+        b = packing.b
         kept = self._binding[self._binding < len(b)]
-        while True:  # cutting planes: only rows that a solution breaks are worth their cost
-            small = replace(packing, a=packing.a[kept], b=b[kept], floor=floor)
+        while True:
+            small = replace(packing, a=packing.a[kept], b=b[kept])
             limits = allocate(self.options.rule, small, self.options.alpha)
             used = packing.a @ limits
             broken = used - b
             most = np.argsort(-broken, kind="stable")[:_ROWS_AT_ONCE]
-            most = most[broken[most] > 1e-9 * np.abs(packing.b[most]) + 1e-9]
+            most = np.setdiff1d(most[broken[most] > 1e-9 * np.abs(b[most]) + 1e-9], kept)
             if len(most) == 0:
                 self._binding = kept[used[kept] > 0.9 * b[kept]]
-                return limits, bool((floor < wanted - 1e-9).any())
+                return limits
             kept = np.union1d(kept, most)
 
 

@@ -12,6 +12,7 @@ from feederloop.simulators.errors import InputError
 from feederloop.simulators.household import profiles, refinement
 
 KEY = "household.source"
+_BEYOND_FUSE = 3.0  # a fuse bears three times its rating for seconds, not for a time step
 _DAY_S = 86_400
 
 
@@ -114,6 +115,14 @@ def _read_file(sites: Sequence[Mapping[str, Any]], source: Mapping[str, Any]) ->
         raise InputError(
             f"Row {int(column) + 1}: {names[int(row)]} generates; a household only draws.", file=file.path, key=KEY,
             value=float(series.p_kw[row, column]), allowed="demand; PV belongs in `weather`; `sign` turns the values",
+        )  # fmt: skip
+    most = np.array([float(site.get("import_cap_kw", np.inf)) * _BEYOND_FUSE for site in sites])[:, None]
+    if (-series.p_kw > most).any():
+        row, column = np.unravel_index(int(np.argmax(-series.p_kw > most)), series.p_kw.shape)
+        raise InputError(
+            f"Row {int(column) + 1}: {names[int(row)]} draws far more than its fuse lets through; is this in watts?",
+            file=file.path, key=KEY, value=float(-series.p_kw[row, column]),
+            allowed=f"at most {most[row, 0]:g} kW; `unit` says what the values are in",
         )  # fmt: skip
     return series
 

@@ -34,6 +34,8 @@ SYSTEM_LOSSES = 0.14
 INVERTER_EFFICIENCY = 0.96
 NEGATIVE_SHARE_TOLERATED = 0.02
 """Share of rated power that a measured plant may draw at night before its sign is doubted."""
+BEYOND_RATING = 2.0
+"""Clouds' edges lift a plant above its rating for moments; twice of it is not sun but another unit."""
 _BLOCK = 2_000_000
 
 
@@ -182,6 +184,13 @@ def _from_file(
         raise InputError(
             "A plant draws power.", file=file.path, key=f"{KEY}, column {columns[row]}",
             value=float(power[row].min()), allowed="generation, positive; `sign: import` turns the values",
+        )  # fmt: skip
+    if (power > BEYOND_RATING * rated).any():
+        row = int(np.argmax((power > BEYOND_RATING * rated).any(axis=1)))
+        raise InputError(
+            f"{sites[owners[row]]['name']} generates far more than its modules can; is this in watts?",
+            file=file.path, key=f"{KEY}, column {columns[row]}", value=float(power[row].max()),
+            allowed=f"at most {BEYOND_RATING:g} times its pv_kwp; `unit` says what the values are in",
         )  # fmt: skip
     available = np.zeros((len(sites), steps))
     available[owners] = np.clip(power, 0.0, _column([sites[row] for row in owners], "inverter_kva"))
