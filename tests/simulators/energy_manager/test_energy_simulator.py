@@ -12,7 +12,8 @@ STEP_S, INTERVAL_S, HORIZON = 300, 1800, 6
 CONTRACT = {
     "household_p_kw_now", "household_p_kw", "household_p_low_kw", "household_q_kvar", "pv_available_kw",
     "export_limit_kw", "import_limit_kw", "soc_kwh", "plugged", "departure_s", "required_kwh", "pv_available_kw_now",
-    "traded_kwh", "traded_price_per_kwh", "assigned_kwh", "price_adder_per_kwh", "ev_set_kw", "pv_limit_kw", "curve_price_per_kwh", "curve_kwh",
+    "traded_kwh", "traded_price_per_kwh", "assigned_kwh", "price_adder_per_kwh", "ev_set_kw", "pv_limit_kw",
+    "curve_price_per_kwh", "curve_kwh",
     "position_kwh", "export_request_kw", "import_request_kw", "import_need_kw",
 }  # fmt: skip
 OUT = ["ev_set_kw", "pv_limit_kw", "curve_price_per_kwh", "curve_kwh", "position_kwh", "export_request_kw"]
