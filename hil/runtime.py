@@ -1,11 +1,11 @@
 """The I/O thread: one event loop, one task per link, nothing that the simulation's clock ever waits for.
 
-Public: `Runtime(lines, stop)` with `start(poll=True)`, `wake()`, `exchange(devices, seconds) -> Future`,
+Public: `Runtime(lines, stop)` with `start(poll=True)`, `exchange(devices, seconds) -> Future`,
 `make_safe(why)`, `close()`.
 
-Two ways to use it. In real time each link has a task that polls its devices for ever and is woken by new set-points. In
-an accelerated run nobody polls: `exchange` lets the devices of the run's own, whose clocks are pushed, live through a
-step, with signs of life as often as they need them.
+Two ways to use it. In real time each link has a task that polls its devices for ever and serves new set-points at
+once. In an accelerated run nobody polls: `exchange` lets the devices of the run's own, whose clocks are pushed, live
+through a step, with signs of life as often as they need them.
 """
 
 import asyncio
@@ -25,9 +25,10 @@ FIRST_LOOK_S = 5.0
 LONGEST_PART_S = 60.0
 SAFE_LIMIT_S = 8.0
 """Time that all devices together have to be brought to their safe state."""
-_WATCH_S = 0.05
+_WATCH_S = 0.01
 _LEAST_PERIOD_S = 0.02
 _SETTLE_S = 2.0
+_ROOM = 1.25
 
 
 @dataclass
@@ -65,11 +66,6 @@ class Runtime:
         self._thread.start()
         if poll:
             asyncio.run_coroutine_threadsafe(self._start_polling(), self._loop).result(5.0)
-
-    def wake(self) -> None:
-        """Let devices whose command is new be served now; returns at once."""
-        if not self._closed:
-            self._loop.call_soon_threadsafe(self._wake)
 
     def exchange(self, devices: Sequence[HeldDevice], seconds: float) -> "Future[None]":
         """Let devices with pushed clocks live through a step.
@@ -111,19 +107,24 @@ class Runtime:
 
     async def _start_polling(self) -> None:
         self._tasks = [asyncio.create_task(self._follow(line)) for line in self._lines]
-        self._tasks.append(asyncio.create_task(self._watch_stop()))
+        self._tasks.append(asyncio.create_task(self._watch()))
 
-    def _wake(self) -> None:
-        for line in self._lines:
-            if any(device.command is not line.seen.get(device.name) for device in line.devices):
-                line.wanted.set()
+    async def _watch(self) -> None:
+        """Look into the mailboxes, and for the emergency stop.
 
-    async def _watch_stop(self) -> None:
-        while not (self._stop.tripped or self._ending):
+        Nobody rings: a thread that hands over set-points would wake this one, and then wait for the interpreter.
+        """
+        stopped = False
+        while not self._ending:
+            for line in self._lines:
+                if any(device.command is not line.seen.get(device.name) for device in line.devices):
+                    line.wanted.set()
+            if not stopped and self._stop.tripped:
+                stopped = True
+                for line in self._lines:
+                    line.due.clear()
+                    line.wanted.set()
             await asyncio.sleep(_WATCH_S)
-        for line in self._lines:
-            line.due.clear()
-            line.wanted.set()
 
     async def _follow(self, line: Line) -> None:
         """Serve a link's devices for ever, each when it is due or its command is new."""
@@ -133,16 +134,19 @@ class Runtime:
                 command = device.command
                 if command is line.seen.get(device.name) and device.clock() < line.due.get(device.name, 0.0):
                     continue
+                # Who was just given a set-point will be given one a step later: its next poll makes room for that, so
+                # that reading does not compete with the very step that hands out new set-points.
+                room = 1.0 if command is line.seen.get(device.name) else _ROOM
                 line.seen[device.name] = command
-                line.due[device.name] = device.clock() + self._period_s(device)
+                line.due[device.name] = device.clock() + self._period_s(device, room)
                 await _cycle(device)
             pause = min(self._pause_s(device, line) for device in line.devices)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(line.wanted.wait(), max(pause, _LEAST_PERIOD_S))
 
-    def _period_s(self, device: HeldDevice) -> float:
-        alive = device.keep_alive_s
-        return device.entry.poll_s if alive is None else min(device.entry.poll_s, alive)
+    def _period_s(self, device: HeldDevice, room: float) -> float:
+        alive, period_s = device.keep_alive_s, room * device.entry.poll_s
+        return period_s if alive is None else min(period_s, alive)
 
     def _pause_s(self, device: HeldDevice, line: Line) -> float:
         rate = device.clock.rate if isinstance(device.clock, WallClock) else 1.0

@@ -6,6 +6,7 @@ nothing but texts and numbers.
 
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,7 @@ from feederloop.simulators.errors import InputError
 
 STATE_FILE, AUDIT_FILE, CAPTURE_FILE = "state.json", "audit.jsonl", "capture.parquet"
 _STATE_PERIOD_S = 0.5
+_SWITCH_S = 0.0005
 _QUICK_BACK_OFF_S = (0.2, 1.0)
 _OPEN: dict[str, "Station"] = {}
 
@@ -84,6 +86,7 @@ class Station:
         self._state_file: Path | None = None
         self._runtime: Runtime | None = None
         self._troubled: set[tuple[str, int]] = set()
+        self._switch_s: float | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep_state, name="bench state", daemon=True)
         self._closed = False
@@ -109,6 +112,10 @@ class Station:
             self._audit = audit = AuditLog(folder / AUDIT_FILE)
             self._capture = CaptureFile(folder / CAPTURE_FILE) if capture else None
             self._state_file = folder / STATE_FILE
+            if self.pace.real_time:
+                # Else Python lets the I/O thread go on for 5 ms while the clock's thread waits for its turn.
+                self._switch_s = sys.getswitchinterval()
+                sys.setswitchinterval(_SWITCH_S)
             self._start_simulated()
             links: dict[str, Link] = {}
             lines: dict[str, list[HeldDevice]] = {}
@@ -143,6 +150,8 @@ class Station:
                     self._audit.event("ended", why=why, not_confirmed_safe=unsafe)
         finally:
             self._closing.set()
+            if self._switch_s is not None:
+                sys.setswitchinterval(self._switch_s)
             if self._keeper.is_alive():
                 self._keeper.join()
             for closing in (self._runtime, self.server, self._capture, self._audit):
@@ -170,8 +179,6 @@ class Station:
         """Put set-points into the devices' mailboxes; the latest wins."""
         for name, command in commands.items():
             self.devices[name].command = command
-        if self.pace.real_time and self._runtime is not None:
-            self._runtime.wake()
 
     def exchange(self, names: Iterable[str], seconds: float) -> "Future[None] | None":
         """Let devices live through a step of an accelerated run; nothing to wait for in real time."""

@@ -18,7 +18,7 @@ def test_a_bench_file_with_many_mistakes_is_told_all_of_them_with_their_lines(tm
   - {prosumer: b, slot: inverter, profile: keba_p30_p40, url: tcp://127.0.0.1:502, ratings: {power_kw: 5}}
   - {prosumer: c, slot: charger, profile: keba_p30_p40, url: tcp://10.0.0.7, ratings: {current_a: 16}}
   - {prosumer: c, slot: charger, profile: keba_p30_p40, url: ftp://10.0.0.7, ratings: {current_a: 16}}
-  - {prosumer: d, slot: charger, profile: keba_p30_p40, url: "replay:gone.parquet", mode: armed, ratings: {current_a: 16}}
+  - {prosumer: d, slot: charger, profile: keba_p30_p40, url: "replay:x", mode: armed, ratings: {current_a: 16}}
 """,
         encoding="utf-8",
     )

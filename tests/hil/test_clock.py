@@ -20,7 +20,8 @@ def run_steps(clock: ClockSimulator, steps: int, step_s: int, work_s: float = 0.
                 while True:
                     awaited = waiting.send(await awaited)
             except StopIteration as done:
-                assert done.value == (number + 1) * step_s
+                returned = done.value
+            assert returned == (number + 1) * step_s
             late.append(clock.get_data({"Clock": ["late_s"]})["Clock"]["late_s"])
             time.sleep(work_s)
         return late

@@ -1,6 +1,5 @@
 import time
 
-import pytest
 from bench_kit import CHARGER, INVERTER
 
 from feederloop.hil.bench import bench_from
@@ -56,8 +55,8 @@ def test_three_of_twenty_dead_at_once_concern_nobody_else_and_never_the_clock(tm
             assert sorted(handing_s)[10] < 0.005, "handing over to 20 devices takes no I/O"
             assert eventually(lambda: all(held[name].snapshot.state is State.LOST for name in dead))
             assert all(held[name].snapshot.state is State.ARMED for name in alive)
-            sent = [held[name].snapshot.sent_kw for name in alive]
-            assert sent == pytest.approx([1.95] * 17, abs=0.01), "the latest set-point wins"
+            # The latest wins, once the interval between two writes is over.
+            assert eventually(lambda: {round(held[name].snapshot.sent_kw or 0, 2) for name in alive} == {1.95})
             for name in dead:
                 server.server.clear(name)
             assert eventually(lambda: all(held[name].snapshot.state is State.ARMED for name in dead), 15)
