@@ -113,22 +113,22 @@ def monitor_table(state: Mapping[str, Any], title: str) -> Table:
 
 
 def report_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return what each device came to in a run."""
-    names = ("device", "profile", "at the end", "good %", "outages", "longest s", "writes", "refused", "disobeyed")
-    table = _table(*names, "ms mean", "ms p99", "kWh", title="Devices of the bench")
+    """Return what each device came to in a run, as wide as a small terminal."""
+    table = Table(title="Devices of the bench", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in ("device", "at the end", "good %", "lost", "writes (alive)", "refused", "ms", "kWh"):
+        numeric = column in ("good %", "ms", "kWh")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=column == "device")
     for row in rows:
+        lost = f"{row['outages']} × ≤ {row['longest_outage_s'] / 60:.0f} min" if row["outages"] else ""
+        refused = f"{row['refused']}" + (f", {row['disobeyed']} disobeyed" if row["disobeyed"] else "")
         table.add_row(
             row["device"],
-            row["profile"],
             Text(row["state"], _STATE[row["state"]]),
             f"{100 * row['good_share']:.1f}",
-            str(row["outages"]),
-            f"{row['longest_outage_s']:.0f}",
-            f"{row['writes']} ({row['keep_alives']} signs of life)",
-            str(row["refused"]),
-            str(row["disobeyed"]),
+            lost,
+            f"{row['writes']} ({row['keep_alives']})",
+            refused,
             _number(row["latency_ms"], 1),
-            _number(row["latency_p99_ms"], 1),
             _number(row["energy_kwh"], 2),
         )
     return table

@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from feederloop.coupling.scenario import load_scenario
 from feederloop.hil.audit import read_audit
 from feederloop.hil.bench import load_bench
 from feederloop.hil.preflight import preflight, stop_devices
 from feederloop.hil.scan import scan
 from feederloop.hil.serving import BenchServer
+from feederloop.hil.session import run_with
+from feederloop.simulators.errors import InputError
 
 COMMAND = str(Path(sys.executable).with_name("feederloop"))
 DEVICES = [
@@ -149,20 +152,24 @@ def test_serve_and_capture_work_hand_in_hand(tmp_path):
     assert {225.0, 250.0} & set(table[table.role == "voltage_l1"].value)
 
 
-def test_a_bench_that_points_to_another_machine_is_refused_before_anything_happens(tmp_path):
+@pytest.mark.parametrize(
+    ("url", "pace", "message"),
+    [
+        ("tcp://192.0.2.1:502", {"real_time": True, "factor": 1.0}, "may not be contacted"),
+        (None, {"real_time": True, "factor": 1.0}, "--bench"),
+        ("simulated", {"real_time": False, "factor": 60.0}, "with --real-time"),
+        ("simulated", {"real_time": True, "factor": 0.0}, "above 0"),
+        ("tcp://127.0.0.1:502", {"real_time": False, "factor": 1.0}, "clock on the wall"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_happens(tmp_path, url, pace, message):
     file = tmp_path / "bench.yaml"
-    file.write_text(yaml.safe_dump({"devices": [{**DEVICES[0], "url": "tcp://192.0.2.1:502"}]}), encoding="utf-8")
-    refused = feederloop("run", "minimal", "--bench", str(file), "--out", "never", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "may not be contacted" in refused.stderr
-    assert "192.0.2.1:502:1" in refused.stderr
-    assert not (tmp_path / "never").exists()
-
-
-def test_real_time_needs_a_bench(tmp_path):
-    refused = feederloop("run", "minimal", "--real-time", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "--bench" in refused.stderr
+    file.write_text(yaml.safe_dump({"devices": [{**DEVICES[0], "url": url or "simulated"}]}), encoding="utf-8")
+    scenario, out = load_scenario("minimal"), tmp_path / "never"
+    with pytest.raises(InputError) as caught:
+        run_with(scenario, str(file) if url else None, out=out, progress=False, **pace)
+    assert message in str(caught.value)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
