@@ -1,7 +1,7 @@
 """One device of the bench in use: polled, supervised, written to, and never trusted further than it answers.
 
 Public: `HeldDevice(entry, bench, transport, ...)` with `command` (the mailbox: the latest wins), `snapshot` (what is
-known now), `await cycle()`, `await make_safe(why)`, `statistics`; `Snapshot`, `State`.
+known now), `await cycle()`, `await make_safe(why)`, `statistics`.
 
 Everything asynchronous runs on the I/O thread. Other threads only assign `command` and read `snapshot`, each of which
 is one reference to something that never changes.
@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from feederloop.hil.audit import AuditLog
 from feederloop.hil.bench import Bench, DeviceEntry
@@ -22,6 +21,7 @@ from feederloop.hil.measuring import measured_roles, plugged, power_kw, soc_perc
 from feederloop.hil.profile import Command as ProfileWrite
 from feederloop.hil.reading import Quality, Reading, Value, WriteResult
 from feederloop.hil.setpoints import SetpointScale
+from feederloop.hil.snapshot import Snapshot, State
 from feederloop.hil.statistics import DeviceStatistics
 from feederloop.hil.supervisor import Command, Decision, Order, Supervisor
 from feederloop.hil.timekeeping import PushedClock, WallClock
@@ -30,52 +30,6 @@ from feederloop.simulators.errors import InputError
 
 _QUICKEST_S = 0.5
 _SAFE_ATTEMPTS, _BETWEEN_ATTEMPTS_S = 3, 0.05
-
-
-class State(StrEnum):
-    """How a device stands."""
-
-    NEVER = "never"
-    """Has not answered yet."""
-    READING = "reading"
-    """Is read and not written to: it is not armed, or must not be."""
-    ARMED = "armed"
-    """Takes set-points."""
-    LOST = "lost"
-    """No longer answers."""
-    STOPPED = "stopped"
-    """Is in its safe state and stays there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What is known of a device.
-
-    Attributes:
-        time: Device time of the last good reading of its power, seconds.
-        power_kw: The power then, export positive; None as long as there never was one.
-        quality: How far to trust it.
-        reason: Why not further.
-        energy_kwh: Energy since the first reading, export positive, by readings of power.
-        measured_s: Device time over which it was measured.
-        plugged: Whether a vehicle is there; None where the device does not say.
-        soc_percent: Its state of charge; None where the device does not say.
-        sent_kw: What the device was last told; None before that.
-        state: How it stands.
-        disobeys: How it disobeys; empty while it obeys.
-    """
-
-    time: float = 0.0
-    power_kw: float | None = None
-    quality: Quality = Quality.NEVER
-    reason: str = ""
-    energy_kwh: float = 0.0
-    measured_s: float = 0.0
-    plugged: bool | None = None
-    soc_percent: float | None = None
-    sent_kw: float | None = None
-    state: State = State.NEVER
-    disobeys: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from feederloop.hil.emergency import EmergencyStop
-from feederloop.hil.held import HeldDevice, State
+from feederloop.hil.held import HeldDevice
+from feederloop.hil.snapshot import State
 from feederloop.hil.supervisor import Command
 from feederloop.hil.timekeeping import PushedClock, WallClock
 

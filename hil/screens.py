@@ -115,18 +115,19 @@ def monitor_table(state: Mapping[str, Any], title: str) -> Table:
 def report_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return what each device came to in a run, as wide as a small terminal."""
     table = Table(title="Devices of the bench", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in ("device", "at the end", "good %", "lost", "writes (alive)", "refused", "ms", "kWh"):
-        numeric = column in ("good %", "ms", "kWh")
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=column == "device")
+    for column in ("device", "state", "good %", "lost", "writes", "alive", "refused", "ms", "kWh"):
+        numeric = column in ("good %", "writes", "alive", "ms", "kWh")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        lost = f"{row['outages']} × ≤ {row['longest_outage_s'] / 60:.0f} min" if row["outages"] else ""
+        lost = f"{row['outages']}, {row['longest_outage_s'] / 60:.0f} min" if row["outages"] else ""
         refused = f"{row['refused']}" + (f", {row['disobeyed']} disobeyed" if row["disobeyed"] else "")
         table.add_row(
             row["device"],
             Text(row["state"], _STATE[row["state"]]),
             f"{100 * row['good_share']:.1f}",
             lost,
-            f"{row['writes']} ({row['keep_alives']})",
+            str(row["writes"]),
+            str(row["keep_alives"]),
             refused,
             _number(row["latency_ms"], 1),
             _number(row["energy_kwh"], 2),

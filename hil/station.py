@@ -24,7 +24,7 @@ from feederloop.hil.bench import Bench, DeviceEntry
 from feederloop.hil.capture import CaptureFile, CapturingTransport
 from feederloop.hil.drive import Drive
 from feederloop.hil.emergency import EmergencyStop
-from feederloop.hil.held import HeldDevice, State
+from feederloop.hil.held import HeldDevice
 from feederloop.hil.link import Link
 from feederloop.hil.profile import Profile
 from feederloop.hil.replay import ReplayTransport
@@ -32,6 +32,7 @@ from feederloop.hil.runtime import Runtime
 from feederloop.hil.simulated.device import SimulatedDevice
 from feederloop.hil.simulated.server import DeviceServer
 from feederloop.hil.simulation import simulated_device
+from feederloop.hil.snapshot import State
 from feederloop.hil.supervisor import Command
 from feederloop.hil.timekeeping import PushedClock, WallClock
 from feederloop.hil.transport import DeviceTransport, ModbusTransport
@@ -341,7 +342,8 @@ def _row(device: HeldDevice) -> dict[str, Any]:
         "soc_percent": now.soc_percent,
         "energy_kwh": now.energy_kwh,
         "answers": counts.cycles,
-        "good_share": counts.good / max(counts.cycles + counts.failures, 1),
+        "answers_good": counts.good,
+        "good_share": min(now.measured_s / max(device.clock(), 1e-9), 1.0),
         "outages": counts.outages,
         "longest_outage_s": counts.longest_outage_s,
         "writes": counts.writes,

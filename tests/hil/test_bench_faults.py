@@ -5,8 +5,8 @@ import time
 import pytest
 from bench_kit import CHARGER, INVERTER, OneDevice
 
-from feederloop.hil.held import State
 from feederloop.hil.reading import Quality
+from feederloop.hil.snapshot import State
 from feederloop.hil.supervisor import Command
 
 ASKED_KW, LIMIT_KW = -9.0, 5.0

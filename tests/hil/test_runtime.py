@@ -3,9 +3,9 @@ import time
 from bench_kit import CHARGER, INVERTER
 
 from feederloop.hil.bench import bench_from
-from feederloop.hil.held import State
 from feederloop.hil.reading import Quality
 from feederloop.hil.serving import BenchServer
+from feederloop.hil.snapshot import State
 from feederloop.hil.station import Pace, Station
 from feederloop.hil.supervisor import Command
 
