@@ -119,6 +119,6 @@ def test_the_package_offers_what_users_need_without_importing_it_at_once():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split()[:2] == ["feederloop.coupling.results", "feederloop.coupling.run"]
-    assert set(dir(feederloop)) == {"__version__", "load_scenario", "open_run", "run"}
+    assert set(dir(feederloop)) == {"__version__", "envelopes", "load_scenario", "open_run", "run"}
     with pytest.raises(AttributeError, match="no attribute 'rnu'"):
         feederloop.rnu  # noqa: B018
