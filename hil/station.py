@@ -41,7 +41,7 @@ from feederloop.simulators.errors import InputError
 STATE_FILE, AUDIT_FILE, CAPTURE_FILE = "state.json", "audit.jsonl", "capture.parquet"
 _STATE_PERIOD_S = 0.5
 _SWITCH_S = 0.0005
-_QUICK_BACK_OFF_S = (0.2, 1.0)
+_QUICK_BACK_OFF_S = (0.02, 0.05)
 _OPEN: dict[str, "Station"] = {}
 
 

@@ -101,8 +101,8 @@ def test_a_device_that_is_away_is_flagged_counts_as_nothing_and_comes_back(tmp_p
     assert roof.quality[6:12].eq("bad").all()
     assert roof.p_kw[6:12].eq(0).all()
     assert roof.state[6:12].eq("lost").all()
-    assert roof.quality[16:].eq("good").all()
-    assert roof.p_kw[16:].min() > 0.2
+    assert roof.quality[18:].eq("good").all()
+    assert roof.p_kw[18:].min() > 0.2
     assert table[table.slot == "charger"].quality.eq("good").all(), "the others do not notice"
     metered = pd.read_parquet(tmp_path / "run" / "connection_point.parquet").query("prosumer == 'home_01'")
     assert metered.pv_p_kw.tolist() == pytest.approx(roof.p_kw.tolist()), "the grid sees what the device did"
