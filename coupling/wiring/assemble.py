@@ -5,6 +5,7 @@ from pathlib import Path
 from feederloop.coupling.population import draw_population
 from feederloop.coupling.scenario import Scenario
 from feederloop.coupling.tables import prosumer_table, record
+from feederloop.coupling.topology import write_topology
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.wiring.arrangement import arrangement_of
 from feederloop.coupling.wiring.connect import connect
@@ -22,9 +23,11 @@ async def build(world: WatchedWorld, scenario: Scenario, folder: Path, *, bench:
         folder: Where the recorder writes.
         bench: Devices that take simulated ones' places.
     """
-    points = connection_points(load_network(scenario.grid.network, feeders=scenario.grid.feeders))
+    net = load_network(scenario.grid.network, feeders=scenario.grid.feeders)
+    points = connection_points(net)
     sites = draw_population(scenario, points)
     prosumer_table(folder, sites)
+    write_topology(folder, net)
     arrangement = arrangement_of(scenario)
     actors = await Starter(world, scenario, arrangement, sites, folder, bench).start()
     connect(world, arrangement, actors)
