@@ -171,7 +171,8 @@ def _tree(net: pp.pandapowerNet, source: int) -> Floats:
                 row[bus] = float(np.mean([row[child] for child in tree.successors(bus)]))
         place |= {bus: (away[bus], -row[bus]) for bus in tree}
     places = np.array([place.get(bus, (0.0, -float(rows))) for bus in net.bus.index], dtype=np.float64)
-    return places / np.maximum(np.ptp(places, axis=0), 1e-9) * (1.0, 0.6)
+    scaled: Floats = places / np.maximum(np.ptp(places, axis=0), 1e-9) * (1.0, 0.6)
+    return scaled
 
 
 def _on_plane(places: Floats) -> Floats:
