@@ -4,34 +4,25 @@
   const charts = (page.charts = {}), kit = page.kit, data = page.data, n = page.numbers;
   const PHASE = (phase) => ({ abc: "three-phase, worst", all: "all phases" })[phase] ?? `phase ${phase}`;
 
-  /* One panel per phase on the same scale, under one time axis. */
+  /* Of every phase: lowest, median and highest voltage of its customers. */
   charts.voltage = () => {
     const { phases, limits_v: limits } = data.voltage;
-    const names = Object.keys(phases), share = 100 / names.length;
+    const names = Object.keys(phases);
     const all = names.flatMap((phase) => [...n(phases[phase].min), ...n(phases[phase].max)]).filter((value) => value !== null);
     const low = Math.floor(Math.min(limits[0], ...all) / 5) * 5 - 1, high = Math.ceil(Math.max(limits[1], ...all) / 5) * 5 + 1;
-    const series = names.flatMap((phase, i) => {
-      const colour = kit.colour[phase], place = { xAxisIndex: i, yAxisIndex: i };
-      const [least, middle, most] = ["min", "median", "max"].map((key) => n(phases[phase][key]));
-      const thin = { ...place, lineStyle: { width: 1, opacity: 0.65 } };
-      return [
-        ...kit.band(`${phase}`, page.steps, least, most, colour, { ...place, opacity: 0.2 }).map((one) => ({ ...one, hideData: true })),
-        kit.line(`${PHASE(phase)}: highest`, page.steps, most, colour, thin),
-        { ...kit.line(`${PHASE(phase)}: median`, page.steps, middle, colour, place), markLine: kit.limits(limits, "V") },
-        kit.line(`${PHASE(phase)}: lowest`, page.steps, least, colour, thin),
-      ];
+    return kit.panels({
+      names, unit: "V", digits: 1, axis: { min: low, max: high }, title: (phase) => `${PHASE(phase)} · ${phases[phase].count} customers`,
+      series: (phase, place) => {
+        const colour = kit.colour[phase], [least, middle, most] = ["min", "median", "max"].map((key) => n(phases[phase][key]));
+        const thin = { ...place, lineStyle: { width: 1, opacity: 0.65 } };
+        return [
+          ...kit.band(phase, page.steps, least, most, colour, { ...place, opacity: 0.2 }).map((one) => ({ ...one, hideData: true })),
+          kit.line(`${PHASE(phase)}: highest`, page.steps, most, colour, thin),
+          { ...kit.line(`${PHASE(phase)}: median`, page.steps, middle, colour, place), markLine: kit.limits(limits, "V") },
+          kit.line(`${PHASE(phase)}: lowest`, page.steps, least, colour, thin),
+        ];
+      },
     });
-    const axes = names.map((_, i) => i);
-    return {
-      useUTC: true, animation: false, textStyle: kit.font, axisPointer: { link: [{ xAxisIndex: "all" }] },
-      title: names.map((phase, i) => ({ text: `${PHASE(phase)} · ${phases[phase].count} customers`, left: 46, top: `${i * share}%`,
-        textStyle: { color: kit.colour[phase], fontSize: 12, fontWeight: 600 } })),
-      grid: names.map((_, i) => ({ left: 48, right: 16, top: `${i * share + 5}%`, height: `${share - 10}%` })),
-      xAxis: axes.map((i) => kit.timeAxis({ gridIndex: i, axisLabel: { ...kit.timeAxis().axisLabel, show: i === names.length - 1 } })),
-      yAxis: axes.map((i) => kit.valueAxis(i ? "" : "V", { gridIndex: i, min: low, max: high, splitNumber: 3,
-        axisLabel: { color: kit.soft, showMinLabel: false, showMaxLabel: false } })),
-      unitOf: () => "V", tooltip: kit.tooltip(() => ["V", 1]), dataZoom: kit.zoom(axes), series,
-    };
   };
 
   const loading = (kind) => () => {
@@ -51,37 +42,21 @@
   };
 
   charts.envelopes = () => {
-    const found = data.envelopes, step = { step: "end" };
-    const low = n(found.import).map((value) => (value === null ? null : -value)), high = n(found.export);
-    const edge = { ...step, lineStyle: { width: 1.5, type: [6, 4] } };
-    return kit.chart({ unit: "kW", series: [
-      ...kit.band("room", page.steps, low, high, kit.colour.band, step).map((one) => ({ ...one, hideData: true })),
-      kit.line("export limits", page.steps, high, kit.colour.limit, edge),
-      kit.line("use", page.steps, n(found.used), kit.colour.net, step),
-      kit.line("import limits", page.steps, low, kit.colour.limit, edge),
-    ] });
-  };
-
-  charts.price = () => {
-    const found = data.market, step = { step: "middle" }, price = [];
-    const times = page.middles.slice(0, n(found.price).length);
-    if (found.retail) {
-      const [retail, feedIn] = [n(found.retail), n(found.feed_in)];
-      const edge = { ...step, lineStyle: { width: 1.5, type: [6, 4] } };
-      price.push(...kit.band("room", times, feedIn, retail, kit.colour.retail, { ...step, opacity: 0.1 }).map((one) => ({ ...one, hideData: true })),
-        kit.line("retail", times, retail, kit.colour.limit, edge), kit.line("feed-in", times, feedIn, kit.colour.trade, edge));
-    }
-    price.push(kit.line("between peers", times, n(found.price), kit.colour.c, { ...step, symbol: "emptyCircle", showSymbol: true, symbolSize: 5, lineStyle: { width: 3 } }));
-    return { ofIntervals: true, ...kit.chart({ unit: "per kWh", units: Object.fromEntries(price.map((one) => [one.name, ["per kWh", 4]])), series: price,
-      interval: true, axis: { scale: false, min: 0 } }) };
-  };
-
-  charts.volume = () => {
-    const found = data.market, times = page.middles.slice(0, n(found.volume).length);
-    const series = [kit.bars("traded", times, n(found.volume), kit.colour.volume, { barCategoryGap: "15%" })];
-    if (found.offered_kwh) series.push(kit.line("offered", times, n(found.offered_kwh), kit.colour.pv, { step: "middle" }));
-    if (found.wanted_kwh) series.push(kit.line("wanted", times, n(found.wanted_kwh), kit.colour.pink, { step: "middle" }));
-    return { ofIntervals: true, ...kit.chart({ unit: "kWh", series, interval: true, axis: { scale: false } }) };
+    const names = Object.keys(data.envelopes), step = { step: "end" };
+    return kit.panels({
+      names, unit: "kW", digits: 1, axis: {}, title: (phase) => (phase === "all" ? "all prosumers" : PHASE(phase)),
+      series: (phase, place) => {
+        const found = data.envelopes[phase], word = phase === "all" ? "" : `${PHASE(phase)}: `;
+        const low = n(found.import).map((value) => (value === null ? null : -value)), high = n(found.export);
+        const edge = { ...step, ...place, lineStyle: { width: 1.5, type: [6, 4] } };
+        return [
+          ...kit.band(`room ${phase}`, page.steps, low, high, kit.colour.band, { ...step, ...place }).map((one) => ({ ...one, hideData: true })),
+          kit.line(`${word}export limits`, page.steps, high, kit.colour.limit, edge),
+          kit.line(`${word}use`, page.steps, n(found.used), kit.colour.net, { ...step, ...place }),
+          kit.line(`${word}import limits`, page.steps, low, kit.colour.limit, edge),
+        ];
+      },
+    });
   };
 
   const stacked = (name, packed, colour, stack) => packed && kit.line(name, page.steps, n(packed), colour,

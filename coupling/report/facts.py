@@ -1,6 +1,6 @@
 """What a report is made from: a run's tables as arrays, tolerant of whatever a stopped run has not got to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from functools import cached_property
 from typing import Any
@@ -142,6 +142,24 @@ class Facts:
         inside = (rows >= 0) & (rows < self.intervals)
         values[rows[inside]] = table[column].to_numpy(dtype=np.float64)[inside]
         return values
+
+    def of_elements(self, name: str, index: str, columns: Sequence[str]) -> tuple[FloatArray, list[str]] | None:
+        """A table of the network as [steps, elements, columns], NaN where there is no value, and elements' names."""
+        table = self.table(name, "time", index, *columns)
+        return None if table is None or self.timeline is None else self.spread(table, index, columns)
+
+    def spread(self, table: pd.DataFrame, index: str, columns: Sequence[str]) -> tuple[FloatArray, list[str]]:
+        """Rows with a `time` as [steps, elements, columns], NaN where there is no value, and the elements' names."""
+        line = self.timeline
+        if line is None:
+            raise ValueError("a run without steps has no time axis")
+        places, found = pd.factorize(table[index])
+        moments, times = pd.factorize(table["time"])
+        rows = self.row_numbers(pd.Series(times), line.step_s)[moments]
+        inside = (rows >= 0) & (rows < line.steps)
+        values = np.full((line.steps, len(found), len(columns)), np.nan)
+        values[rows[inside], places[inside]] = table[list(columns)].to_numpy(dtype=np.float64)[inside]
+        return values, [str(element) for element in found]
 
     def row_numbers(self, times: "pd.Series[Any]", period_s: int) -> NDArray[np.int64]:
         """How many periods after the start each time is."""

@@ -136,17 +136,33 @@
     unitOf: (name) => [(units && units[name]) || unit].flat()[0], ...more,
   });
 
+  /* Panels one below the other, on the same scale under one time axis; `series(name, place)` goes into each. */
+  kit.panels = ({ names, title, series, unit, digits, axis }) => {
+    const share = 100 / names.length, axes = names.map((_, i) => i), head = names.length > 1 ? 5 : 8;
+    return {
+      useUTC: true, animation: false, textStyle: kit.font, axisPointer: { link: [{ xAxisIndex: "all" }] },
+      title: names.map((name, i) => ({ text: title(name), left: 46, top: `${i * share}%`, textStyle: { color: kit.colour[name], fontSize: 12, fontWeight: 600 } })),
+      grid: names.map((_, i) => ({ left: 48, right: 16, top: `${i * share + head}%`, height: `${share - 2 * head}%` })),
+      xAxis: axes.map((i) => kit.timeAxis({ gridIndex: i, axisLabel: { ...kit.timeAxis().axisLabel, show: i === names.length - 1 } })),
+      yAxis: axes.map((i) => kit.valueAxis(i ? "" : unit, { gridIndex: i, splitNumber: 3, ...axis, axisLabel: { color: kit.soft, showMinLabel: false, showMaxLabel: false } })),
+      unitOf: () => unit, tooltip: kit.tooltip(() => [unit, digits]), dataZoom: kit.zoom(axes),
+      series: names.flatMap((name, i) => series(name, { xAxisIndex: i, yAxisIndex: i })),
+    };
+  };
+
+  /* Text of a file of comma-separated values; what a spreadsheet would take for a formula is marked as text. */
+  const cell = (value) => {
+    const text = String(value ?? "");
+    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) && !/^-?[\d.]+$/.test(text) ? `'${text}` : text;
+    return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  kit.rows = (rows) => rows.map((row) => row.map(cell).join(",")).join("\r\n");
+
   /* Columns of a download: what is drawn, by name, without what only shades. */
   kit.csv = (option) => {
     const series = option.series.filter((one) => !/ band$/.test(one.name) && one.data.length && !one.hideData);
-    const cell = (value) => {
-      const text = String(value ?? "");
-      const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-      return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-    };
     if (option.categories) {
-      const head = ["name", ...series.map((one) => one.name)].map(cell).join(",");
-      return [head, ...option.categories.map((name, i) => [name, ...series.map((one) => one.data[i])].map(cell).join(","))].join("\r\n");
+      return kit.rows([["name", ...series.map((one) => one.name)], ...option.categories.map((name, i) => [name, ...series.map((one) => one.data[i])])]);
     }
     const half = option.ofIntervals ? page.data.time.interval_s * 500 : 0;
     const rows = new Map();
@@ -154,8 +170,7 @@
       if (!rows.has(x)) rows.set(x, new Array(series.length).fill(null));
       rows.get(x)[at] = y;
     }));
-    const head = ["time", ...series.map((one) => option.unitOf && option.unitOf(one.name) ? `${one.name} (${option.unitOf(one.name)})` : one.name)].map(cell).join(",");
-    const lines = [...rows].sort(([x], [y]) => x - y).map(([x, values]) => [page.iso(page.offAxis(x) - half), ...values].map(cell).join(","));
-    return [head, ...lines].join("\r\n");
+    const head = ["time", ...series.map((one) => option.unitOf && option.unitOf(one.name) ? `${one.name} (${option.unitOf(one.name)})` : one.name)];
+    return kit.rows([head, ...[...rows].sort(([x], [y]) => x - y).map(([x, values]) => [page.iso(page.offAxis(x) - half), ...values])]);
   };
 })();

@@ -129,7 +129,7 @@ const feederMap = {
     const drawLegend = () => {
       const { low, high, stops, limits = [], unit, digits = 1 } = values.scale, width = 260, edge = 36;
       legend.replaceChildren();
-      legend.setAttribute("viewBox", `0 0 ${width + 2 * edge} 34`);
+      legend.setAttribute("viewBox", `0 0 ${width + 2 * edge} 46`);
       legend.setAttribute("aria-label", `Colours from ${low} to ${high} ${unit}`);
       palette(stops).forEach((colour, i) =>
         make("rect", { x: edge + (i * width) / (BINS + 1), y: 2, width: width / (BINS + 1) + 0.6, height: 10, fill: colour }, legend));
@@ -142,6 +142,9 @@ const feederMap = {
       const drawn = limits.filter((value) => known(value) && value >= low && value <= high);
       drawn.forEach((value) => mark(value, true));
       [low, high].filter((end) => drawn.every((value) => Math.abs(value - end) > 0.24 * (high - low))).forEach((end) => mark(end, false));
+      const away = limits.filter((value) => known(value) && !drawn.includes(value));
+      if (away.length) make("text", { x: edge + width / 2, y: 42, "text-anchor": "middle", class: "limit" }, legend).textContent =
+        `limit ${away.join(" and ")} ${unit} is beyond these colours`;
     };
 
     /* Places in pixels, so that lines and dots keep their size on any screen. */

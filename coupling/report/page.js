@@ -25,6 +25,7 @@
     }
     chart.setOption(option, true);
   };
+  page.redraw = (name) => redraw((place) => place.dataset.chart === name);
   const redraw = (which = () => true) => places.filter((place) => place.dataset.seen && which(place)).forEach(draw);
 
   /* Theme: the reader's choice, else the system's. */
@@ -58,23 +59,34 @@
     const count = page.data.prosumers.length;
     page.chosen = (place + count) % count;
     page.showProsumer();
+    marked();
     redraw((one) => one.dataset.chart.startsWith("p_"));
-    if (go) document.getElementById("prosumers").scrollIntoView();
+    if (!go) return;
+    location.hash = "prosumers"; // so that the browser's way back leads to where the choice was made
+    document.getElementById("prosumers").scrollIntoView();
   };
+  const marked = () => [page.onChosen, page.markRow].forEach((tell) => tell && tell(page.chosen));
+  page.choose = choose;
   if (select && page.showProsumer) {
     select.addEventListener("change", () => choose(Number(select.value)));
     document.getElementById("previous").addEventListener("click", () => choose(page.chosen - 1));
     document.getElementById("next").addEventListener("click", () => choose(page.chosen + 1));
     page.showProsumer();
+    marked();
+  }
+  const device = document.getElementById("device");
+  if (device) {
+    device.value = String(page.data.devices.first);
+    device.addEventListener("change", () => page.redraw("device"));
   }
 
   /* Downloads. */
   document.querySelectorAll("[data-download]").forEach((button) => button.addEventListener("click", () => {
-    const name = button.dataset.download, option = page.charts[name]();
+    const name = button.dataset.download, own = page.downloads[name], option = own ? {} : page.charts[name]();
     if (option.empty) return;
-    const who = name.startsWith("p_") ? `-${page.data.prosumers[page.chosen].name.replace(/[^\w.-]/g, "_")}` : "";
+    const who = name.startsWith("p_") || name === "statement" ? `-${page.data.prosumers[page.chosen].name.replace(/[^\w.-]/g, "_")}` : "";
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([page.kit.csv(option)], { type: "text/csv" }));
+    link.href = URL.createObjectURL(new Blob([own ? own() : page.kit.csv(option)], { type: "text/csv" }));
     link.download = `${name.replace(/^p_/, "")}${who}.csv`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -66,9 +66,41 @@
       kit.bars("bought from peers", times, bought, kit.colour.charging, { stack: "trade", barCategoryGap: "15%" }), meter] }) };
   };
 
-  const BILL = [["Retail", "retail_money"], ["Local trade", "local_money"], ["Network", "network_money"], ["Imbalance", "imbalance_money"],
-    ["Breach", "breach_money"], ["Bill", "total_money"]];
-  const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
+  const PARTS = ["Local trade", "Retail", "Network", "Imbalance", "Breach", "Bill"], ENERGIES = ["Exported kWh", "Imported kWh", "Sold to peers kWh", "Bought from peers kWh"];
+  const days = () => own.statements.filter(([place]) => place === page.chosen).map(([, ...day]) => day);
+  const summed = (rows) => rows.length ? rows[0].map((_, i) => rows.reduce((total, row) => total + row[i], 0)) : [];
+  const money = (cents) => (cents / 100).toFixed(2);
+  const shown = (label, numbers) => [label, ...numbers.map((number, i) => (i < ENERGIES.length ? number.toFixed(2) : money(number)))];
+  const statement = () => {
+    const rows = days();
+    return rows.length ? [["Day", ...ENERGIES, ...PARTS], ...rows.map(([date, ...numbers]) => shown(date, numbers)),
+      shown("All", summed(rows.map(([, ...numbers]) => numbers)))] : [];
+  };
+  page.downloads.statement = () => kit.rows(statement());
+  const row = (cells, kind) => {
+    const made = document.createElement("tr");
+    made.append(...cells.map((text, i) => {
+      const cell = document.createElement(kind === "th" || i === 0 ? "th" : "td");
+      if (cell.tagName === "TH") cell.scope = kind === "th" ? "col" : "row";
+      cell.className = i ? "number" : "";
+      cell.textContent = text;
+      return cell;
+    }));
+    return made;
+  };
+  const showStatement = () => {
+    const [head, ...rows] = statement();
+    document.getElementById("statement-box").hidden = !head;
+    document.getElementById("statement").replaceChildren(...(head ? [row(head, "th"), ...rows.map((cells) => row(cells, "td"))] : []));
+    const totals = head ? rows.at(-1).slice(1 + ENERGIES.length) : [];
+    document.getElementById("bill").replaceChildren(...totals.map((amount, i) => {
+      const box = document.createElement("div"), term = document.createElement("dt"), value = document.createElement("dd");
+      term.textContent = PARTS[i];
+      value.textContent = `${i === PARTS.length - 1 ? "= " : i ? "+ " : ""}${amount}`;
+      box.append(term, value);
+      return box;
+    }));
+  };
 
   page.showProsumer = () => {
     const who = data.prosumers[page.chosen];
@@ -76,13 +108,6 @@
       who.ev_capacity_kwh > 0 && `EV ${who.ev_capacity_kwh.toFixed(0)} kWh${who.ev_discharge_kw > 0 ? " with V2G" : ""}`];
     document.getElementById("prosumer-facts").textContent = has.filter(Boolean).join(" · ");
     document.getElementById("prosumer").value = String(page.chosen);
-    const bill = document.getElementById("bill");
-    bill.replaceChildren(...BILL.filter(([, key]) => own[key]).map(([label, key]) => {
-      const box = document.createElement("div"), term = document.createElement("dt"), amount = document.createElement("dd");
-      term.textContent = label;
-      amount.textContent = sum(interval(key)).toFixed(2);
-      box.append(term, amount);
-      return box;
-    }));
+    showStatement();
   };
 })();

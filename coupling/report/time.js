@@ -1,6 +1,6 @@
 "use strict";
 /* Time and numbers of the page's data: local time of the scenario, unpacking. */
-const page = {};
+const page = { downloads: {} };
 
 page.data = JSON.parse(document.getElementById("data").textContent);
 

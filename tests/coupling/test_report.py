@@ -17,15 +17,18 @@ import yaml
 
 from feederloop.coupling.report import write_report
 from feederloop.coupling.report.packing import GAP
+from feederloop.coupling.report.page import SCRIPTS
 from feederloop.coupling.report.shell import ASSETS
 from feederloop.coupling.report.timeline import stride_for
 from feederloop.coupling.run import run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 SECTIONS = {
-    "uncoordinated": ["top", "voltage", "loading", "unbalance", "prosumers", "bills", "feeder", "fleet", "about"],
+    "uncoordinated": [
+        "top", "map", "voltage", "loading", "unbalance", "prosumers", "bills", "feeder", "fleet", "about",
+    ],
     "doe_lem": [
-        "top", "voltage", "loading", "unbalance", "envelopes", "prosumers", "market", "bills", "feeder", "fleet",
+        "top", "map", "voltage", "loading", "unbalance", "envelopes", "prosumers", "market", "bills", "feeder", "fleet",
         "about",
     ],
 }  # fmt: skip
@@ -123,7 +126,7 @@ def test_a_run_wrote_a_report_with_every_section_its_scheme_has(runs, scheme):
 def test_every_chart_has_a_function_a_description_and_a_download(runs):
     page = Page((runs / "doe_lem" / "report.html").read_text(encoding="utf-8"))
     code = "".join(text for _, text in page.scripts)
-    assert len(page.charts) == len(set(page.charts)) == 16
+    assert len(page.charts) == len(set(page.charts)) == 17
     for name in page.charts:
         assert f"charts.{name} = " in code
         (plot,) = page.with_(data_chart=name)
@@ -171,7 +174,7 @@ def test_names_from_a_scenario_stay_text(folder):
     change_status(folder, status="failed", message=HOSTILE, traceback=HOSTILE, warnings=[HOSTILE])
     page = read(folder)
     assert not [tag for tag, _ in page.elements if tag in ("img", "iframe")]
-    assert len(page.scripts) == 7
+    assert len(page.scripts) == 1 + len(SCRIPTS)
     assert all(who["name"].startswith(HOSTILE) for who in page.data["prosumers"])
     # title, heading, eyebrow, description, banner, traceback, warning, and the prosumers to choose from
     assert page.text.count(HOSTILE) >= 7 + len(page.data["prosumers"])

@@ -4,8 +4,10 @@ from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.sections import (
     about,
     bills,
+    devices,
     envelopes,
     feeder,
+    feeder_map,
     fleet,
     loading,
     market,
@@ -16,6 +18,7 @@ from feederloop.coupling.report.sections import (
 from feederloop.coupling.report.sections.section import Chart, Section, Table
 
 MAKERS = (
+    feeder_map.make,
     voltage.make,
     loading.make,
     unbalance.make,
@@ -25,6 +28,7 @@ MAKERS = (
     bills.make,
     feeder.make,
     fleet.make,
+    devices.make,
     about.make,
 )
 

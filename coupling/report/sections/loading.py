@@ -1,14 +1,11 @@
 """Loading of transformers and lines, phase by phase."""
 
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section
-from feederloop.coupling.report.timeline import FloatArray, quietly
+from feederloop.coupling.report.timeline import quietly
 
 RESOLUTION_PERCENT = 0.01
 _COLUMNS = [f"loading_{phase}_percent" for phase in "abc"]
@@ -16,10 +13,10 @@ _COLUMNS = [f"loading_{phase}_percent" for phase in "abc"]
 
 def make(facts: Facts) -> Section | None:
     """Return the section, None where loading was not recorded."""
-    table, line = facts.table("grid_branch", "time", "branch", *_COLUMNS), facts.timeline
-    if table is None or line is None:
+    found, line = facts.of_elements("grid_branch", "branch", _COLUMNS), facts.timeline
+    if found is None or line is None:
         return None
-    loading, branches = _by_step(facts, table)
+    loading, branches = found
     is_transformer = np.array([name.startswith("trafo") for name in branches])
     limits = {"transformer": facts.limits.transformer_loading_percent, "line": facts.limits.line_loading_percent}
     data, said, charts = {}, [], []
@@ -47,16 +44,3 @@ def make(facts: Facts) -> Section | None:
             )
         )
     return Section("loading", "Loading", " ".join(said), tuple(charts), data={"loading": data}) if charts else None
-
-
-def _by_step(facts: Facts, table: pd.DataFrame) -> tuple[FloatArray, list[str]]:
-    """Return loading as [steps, branches, phases] and the branches' names."""
-    line = facts.timeline
-    steps = 0 if line is None else line.steps
-    codes, found = pd.factorize(table["branch"])
-    times, moments = pd.factorize(table["time"])
-    rows: Any = facts.row_numbers(pd.Series(moments), 300 if line is None else line.step_s)[times]
-    inside = (rows >= 0) & (rows < steps)
-    loading = np.full((steps, len(found), 3), np.nan)
-    loading[rows[inside], codes[inside]] = table[_COLUMNS].to_numpy(dtype=np.float64)[inside]
-    return loading, [str(name) for name in found]

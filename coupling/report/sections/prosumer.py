@@ -4,14 +4,19 @@ from typing import Any
 
 import numpy as np
 
+from feederloop.coupling import statements
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.envelopes import SIGN
+from feederloop.coupling.report.sections.people import people_table
 from feederloop.coupling.report.sections.section import Chart, Section
 from feederloop.coupling.report.sections.voltage import RESOLUTION_V, extremes
 from feederloop.coupling.report.timeline import Fold
 
-LEAD = "One prosumer at a time: what was allowed, what was done with it, and what it cost, in the tariff's currency."
+LEAD = (
+    "One prosumer at a time: what was allowed, what was done with it, and what it cost, in the tariff's currency. "
+    "Choose one here, on the map, in the table below or by a bar of the bills."
+)
 RESOLUTION_KW = 0.001
 RESOLUTION_KWH = 0.01
 RESOLUTION_MONEY = 0.0001
@@ -38,7 +43,11 @@ def make(facts: Facts) -> Section | None:
         if values is not None:
             data[column] = pack(values.T, RESOLUTION_MONEY if column in _BILL else RESOLUTION_KW)
     data["sessions"] = _sessions(facts)
-    return Section("prosumers", "Prosumers", LEAD, _charts(data, facts), data={"prosumer": data}, kind="prosumer")
+    data["statements"] = _statements(facts)
+    return Section(
+        "prosumers", "Prosumers", LEAD, _charts(data, facts), data={"prosumer": data}, kind="prosumer",
+        extra={"people": people_table(facts)},
+    )  # fmt: skip
 
 
 def _charts(data: dict[str, Any], facts: Facts) -> tuple[Chart, ...]:
@@ -60,6 +69,18 @@ def _charts(data: dict[str, Any], facts: Facts) -> tuple[Chart, ...]:
         hint = "per market interval"
         charts.append(Chart("p_trades", "Traded with peers", "Energy sold and bought over time", hint, "low"))
     return tuple(charts)
+
+
+def _statements(facts: Facts) -> list[list[Any]]:
+    """Return `[place of the prosumer, date, four energies in kWh, five parts and total in cents]` per local day."""
+    daily = statements.statements(facts)
+    if daily is None:
+        return []
+    places = {name: place for place, name in enumerate(facts.names)}
+    energies = daily[list(statements.ENERGIES[:4])].to_numpy(dtype=np.float64).round(2)
+    cents = (daily[[*statements.PARTS, "total_money"]].astype(float) * 100).round().astype(int).to_numpy()
+    who = zip(daily["prosumer"].astype(str), daily["date"], energies.tolist(), cents.tolist(), strict=True)
+    return [[places[name], date, *energy, *money] for name, date, energy, money in who if name in places]
 
 
 def _add(data: dict[str, Any], facts: Facts, column: str, how: Fold) -> None:

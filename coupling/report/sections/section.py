@@ -14,6 +14,7 @@ class Chart:
         alternative: What it shows, for those who do not see it.
         hint: How to read it, beside the heading.
         size: `low`, `middle` or `high`.
+        control: Name of the slider that it is drawn for.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Chart:
     alternative: str
     hint: str = ""
     size: str = "middle"
+    control: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Section:
         charts: Its charts.
         table: Its table.
         data: What its charts need; keys are shared by the whole page.
-        kind: Which part of the template shows it: `charts`, `prosumer` or `about`.
+        kind: Which part of the template shows it: `charts`, `map`, `prosumer`, `devices` or `about`.
         extra: What that part of the template needs besides.
     """
 

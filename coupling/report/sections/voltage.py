@@ -4,17 +4,11 @@ import numpy as np
 
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
-from feederloop.coupling.report.sections.section import Chart, Section, Table
+from feederloop.coupling.report.sections.phases import KINDS
+from feederloop.coupling.report.sections.section import Chart, Section
 from feederloop.coupling.report.timeline import FloatArray, quietly
-from feederloop.coupling.scenario.network import STANDARD_RANGES_V
 
 RESOLUTION_V = 0.01
-_STANDARDS = (
-    ("as_60038", "AS 60038", "230 V -6 % to +10 %, every 10-minute mean"),
-    ("en_50160", "EN 50160", "230 V ±10 %, 95 % of the 10-minute means"),
-    ("0_95_to_1_05_pu", "0.95 to 1.05 pu", "230 V ±5 %, every 10-minute mean"),
-)
-PHASES = ("a", "b", "c", "abc", "all")
 
 
 def make(facts: Facts) -> Section | None:
@@ -24,7 +18,7 @@ def make(facts: Facts) -> Section | None:
         return None
     low, high = facts.limits.voltage_range_v
     data = {
-        "phases": {phase: _band(facts, volts[:, facts.phases == phase]) for phase in PHASES
+        "phases": {phase: _band(facts, volts[:, facts.phases == phase]) for phase in KINDS
                    if (facts.phases == phase).any()},
         "limits_v": [low, high],
     }  # fmt: skip
@@ -44,8 +38,7 @@ def make(facts: Facts) -> Section | None:
                 "high",
             ),
         ),
-        _standards(facts),
-        {"voltage": data},
+        data={"voltage": data},
     )
 
 
@@ -80,19 +73,3 @@ def _lead(facts: Facts, volts: FloatArray, low: float, high: float) -> str:
         step, who = np.unravel_index(at, volts.shape)
         said.append(f"{word} {volts[step, who]:.1f} V at {facts.names[who]} on {line.local(line.at(int(step)))}")
     return f"{said[0]}; {said[1]}. Dashed lines are the limits of this scenario, {low:g} V and {high:g} V."
-
-
-def _standards(facts: Facts) -> Table | None:
-    rows: list[tuple[str, ...]] = []
-    chosen = facts.limits.standard
-    shares = [(key, name, text, f"voltage.customer_violation_share_{key}") for key, name, text in _STANDARDS]
-    if chosen not in STANDARD_RANGES_V:
-        low, high = facts.limits.voltage_range_v
-        text = f"{low:g} to {high:g} V, every 10-minute mean"
-        shares.insert(0, (chosen, "This scenario's own", text, "voltage.customer_violation_share"))
-    for key, name, text, figure in shares:
-        share = facts.figure(figure)
-        if share is not None:
-            mark = " (this scenario's)" if key == chosen and key in STANDARD_RANGES_V else ""
-            rows.append((f"{name}{mark}", text, f"{100 * share:.0f} %", "violated" if share > 0 else "kept"))
-    return Table(("Standard", "Asks for", "Customers outside", "Verdict"), rows) if rows else None

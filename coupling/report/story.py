@@ -1,0 +1,151 @@
+"""A run in a few sentences, for somebody who has never seen one: harms, envelopes, cars, money."""
+
+import numpy as np
+
+from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.standards import verdicts
+from feederloop.simulators.errors import InputError
+
+_SCHEMES = {
+    "uncoordinated": "Nobody coordinated this day: every car charged as soon as it was plugged in, and every roof "
+    "exported what it had. ",
+    "static_limits": "Every home had the same fixed limits of export and import all day. ",
+    "doe": "The network operator gave every home its own limits of export and import, anew for every interval. ",
+    "doe_lem": "The network operator gave every home its own limits of export and import, anew for every interval, "
+    "and homes traded with each other within these. ",
+    "network_aware_p2p": "Homes traded with each other, and the network operator checked every trade. ",
+    "ev_coordination": "An aggregator decided when every car charges. ",
+    "price_based": "The network operator steered homes by prices that differ from place to place. ",
+}
+_GROUPS = (
+    ("mean_no_device", "with neither PV nor EV"),
+    ("mean_pv_only", "with PV only"),
+    ("mean_ev_only", "with an EV only"),
+    ("mean_pv_and_ev", "with both"),
+)
+
+
+def story(facts: Facts, reference: Facts | None = None) -> list[tuple[str, str]]:
+    """Return questions with their answers, for as much as the run has figures for.
+
+    Args:
+        facts: The run.
+        reference: The same homes without coordination.
+    """
+    told = (
+        ("Was the feeder kept within its limits?", _harms(facts)),
+        ("What was it like without coordination?", "" if reference is None else _without(facts, reference)),
+        ("What did the envelopes do?", _envelopes(facts)),
+        ("Did the cars get what they needed?", _cars(facts)),
+        ("Who paid what?", _money(facts)),
+    )
+    return [(question, answer) for question, answer in told if answer]
+
+
+def check_reference(facts: Facts, reference: Facts) -> None:
+    """Refuse a reference of other homes.
+
+    Raises:
+        InputError: It has other prosumers, another start or another seed.
+    """
+    for what, own, other in (
+        ("prosumers", facts.names, reference.names),
+        ("seed", facts.scenario.get("seed"), reference.scenario.get("seed")),
+        ("start", facts.section("time").get("start"), reference.section("time").get("start")),
+        ("network", facts.section("grid"), reference.section("grid")),
+    ):
+        if own != other:
+            raise InputError(
+                f"this run has not the same {what}, so that it says nothing of the other",
+                file=reference.run.folder,
+                key="--reference",
+                allowed="a run of the same homes, network, start and seed",
+            )
+
+
+def _harms(facts: Facts) -> str:
+    scheme = _SCHEMES.get(str(facts.scenario.get("scheme", "")), "")
+    found = [one for one in verdicts(facts) if one.binding]
+    if not found:
+        return ""
+    broken = [one for one in found if one.word == "violated"]
+    volts = _voltages_of(facts)
+    if not broken:
+        worst = facts.figure("congestion.max_line_loading_percent")
+        loaded = "" if worst is None else f" and no line was loaded above {worst:.0f} %"
+        return f"Yes. {scheme}{volts}{loaded}."
+    said = "; ".join(f"{one.standard} ({one.found})" for one in broken)
+    return f"No. {scheme}{volts}. Broken: {said}."
+
+
+def _voltages_of(facts: Facts) -> str:
+    low, high = facts.figure("voltage.min_v"), facts.figure("voltage.max_v")
+    if low is None or high is None:
+        return "Voltages were not recorded"
+    least, most = facts.limits.voltage_range_v
+    return f"Voltages were {low:.1f} to {high:.1f} V (limits {least:g} and {most:g} V)"
+
+
+def _without(facts: Facts, reference: Facts) -> str:
+    broken = [one for one in verdicts(reference) if one.binding and one.word == "violated"]
+    said = "; ".join(f"{one.standard} ({one.found})" for one in broken)
+    harms = f"The same homes broke limits: {said}" if broken else "The same homes kept every limit without it, too"
+    costs = (facts.figure("cost.total"), reference.figure("cost.total"))
+    paid = "" if None in costs else f" All together paid {costs[1]:.2f} then, {costs[0]:.2f} here."
+    return f"{harms}.{paid}"
+
+
+def _envelopes(facts: Facts) -> str:
+    line, export = facts.timeline, facts.by_interval("envelope", "export_limit_kw")
+    imported = facts.by_interval("envelope", "import_limit_kw")
+    if line is None or export is None or imported is None or not np.isfinite(export).any():
+        return ""
+    sums = [values[np.isfinite(values).all(axis=1)].sum(axis=1) for values in (export, imported)]
+    if not all(len(values) for values in sums):
+        return ""
+    said = (
+        f"Every {line.interval_s / 60:g} minutes each home was told how much it may export and import: together "
+        f"{sums[0].min():.0f} to {sums[0].max():.0f} kW of export and {sums[1].min():.0f} to {sums[1].max():.0f} kW of "
+        "import, more when the network has room and less when it has not."
+    )
+    proven, certified = facts.figure("envelope.proven_max_v"), facts.figure("envelope.certified_share")
+    if proven is not None and certified:
+        said += f" Whatever homes had done within these, no voltage would have passed {proven:.1f} V"
+        said += (
+            ": proven for every interval." if certified == 1 else f": proven for {100 * certified:.0f} % of intervals."
+        )
+    breach, curtailed = facts.figure("envelope.breach_share"), facts.figure("pv.curtailed_share")
+    if breach is not None:
+        said += f" Homes were within their envelope in {100 * (1 - breach):.1f} % of the time."
+    if curtailed is not None:
+        lost = facts.figure("pv.curtailed_kwh") or 0.0
+        said += f" The price: {100 * curtailed:.0f} % of what the sun offered ({lost:.0f} kWh) was not produced."
+    return said
+
+
+def _cars(facts: Facts) -> str:
+    sessions, missing = facts.figure("ev.sessions"), facts.figure("ev.energy_not_served_kwh")
+    needed = facts.figure("ev.energy_required_kwh")
+    if not sessions or missing is None or needed is None:
+        return ""
+    if missing < 0.05:
+        return f"Yes: {sessions:.0f} cars left, each with the energy it needed ({needed:.0f} kWh in all)."
+    return f"Not quite: {sessions:.0f} cars left and lacked {missing:.1f} of the {needed:.0f} kWh that they needed."
+
+
+def _money(facts: Facts) -> str:
+    total = facts.by_interval("settlement", "total_money")
+    if total is None or not facts.names:
+        return ""
+    paid = np.nansum(total, axis=0)
+    most, least = int(np.argmax(paid)), int(np.argmin(paid))
+    groups = [
+        f"{facts.figure(f'cost.{key}'):.2f} {who}" for key, who in _GROUPS if facts.figure(f"cost.{key}") is not None
+    ]
+    said = f"The {len(paid)} homes paid {paid.sum():.2f} in all, {paid.mean():.2f} on average"
+    said += f": {', '.join(groups)}." if groups else "."
+    said += f" {facts.names[most]} paid most ({paid[most]:.2f}), {facts.names[least]} least ({paid[least]:.2f})."
+    traded, price = facts.figure("market.traded_kwh"), facts.figure("price.mean_per_kwh")
+    if traded and price is not None:
+        said += f" {traded:.0f} kWh were sold from home to home, at {price:.3f} per kWh on average."
+    return said
