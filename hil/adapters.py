@@ -6,7 +6,8 @@ records.
 
 A step puts set-points into mailboxes and takes what is known: no I/O happens here. Only in an accelerated run, whose
 devices are the run's own and live by its time, does a step wait until they have lived through it, and lets others run
-meanwhile. In real time the power put out for a step is what was measured since the step before.
+meanwhile. In real time the power put out for a step is what was measured since the step before. A recording goes by its
+own time in either case.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any
 import mosaik_api_v3
 import numpy as np
 
+from feederloop.hil.capture import CapturingTransport
 from feederloop.hil.followed_fleet import FollowedFleet
 from feederloop.hil.held import HeldDevice
 from feederloop.hil.measured import Measured, measure
@@ -56,6 +58,7 @@ class _Adapter(mosaik_api_v3.Simulator):
         self._step_s = self._duration_s = 0
         self._sites: list[Mapping[str, Any]] = []
         self._devices: list[HeldDevice] = []
+        self._names: list[str] = []
         self._measured: list[Measured] = []
         self._state: dict[str, list[Any]] = {}
         self._rows: dict[str, int] = {}
@@ -70,6 +73,7 @@ class _Adapter(mosaik_api_v3.Simulator):
         self._sites = list(sites)
         self._rows = {site["name"]: row for row, site in enumerate(sites)}
         self._devices = [self._station.devices[f"{site['name']}/{self.slot}"] for site in sites]
+        self._names = [device.name for device in self._devices]
         self._measured = [Measured() for _ in sites]
         return [{"eid": site["name"], "type": model} for site in sites]
 
@@ -85,14 +89,24 @@ class _Adapter(mosaik_api_v3.Simulator):
         if time < self._duration_s and self._devices:
             self._drive(time)
             self._station.post(self._commands(time, inputs))
-            living = self._station.exchange([device.name for device in self._devices], float(self._step_s))
+            living = self._station.exchange(self._names, time, float(self._step_s))
             if living is not None:
                 yield asyncio.wrap_future(living)
             self._measured = [
-                measure(device, before) for device, before in zip(self._devices, self._measured, strict=True)
+                self._look(time, device, before) for device, before in zip(self._devices, self._measured, strict=True)
             ]
             self._take(time)
         return time + self._step_s
+
+    def finalize(self) -> None:
+        """Bring the bench to rest: what follows a run, its report above all, is no time for devices to wait."""
+        self._station.rest("the run ended")
+
+    def _look(self, time: int, device: HeldDevice, before: Measured) -> Measured:
+        known, now = device.snapshot, device.clock()
+        if isinstance(device.transport, CapturingTransport):
+            device.transport.mark_step(time, now, known.cycle)
+        return measure(device, known, now, before)
 
     def get_data(self, outputs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
         """Return what each device did, and for the desk the rows of the `device_io` table."""

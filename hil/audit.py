@@ -5,6 +5,7 @@ Public: `AuditLog(path)` with `write(...)`, `event(...)`, `close()`; `read_audit
 Each line is on its way to the disk before the next request goes to a device: the log of a killed run is whole.
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -65,7 +66,8 @@ class AuditLog:
         """Put everything on the disk."""
         with self._lock:
             if self._file is not None:
-                os.fsync(self._file)
+                with contextlib.suppress(OSError):  # not every file can be put on a disk
+                    os.fsync(self._file)
                 os.close(self._file)
                 self._file = None
 

@@ -210,6 +210,9 @@ class Bench(Section):
         "continue", "What a device that no longer answers means for the run"
     )
     timeout_s: Positive = quantity(0.3, "s", "Time that a device has for an answer")
+    tolerance_s: Positive | None = setting(
+        None, "Lateness on the wall at which a real-time run ends; one physical step without (s)"
+    )
 
     _file: Path | None = PrivateAttr(default=None)
     _document: Document = PrivateAttr(default_factory=lambda: Document({}))

@@ -54,6 +54,15 @@ def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[P
     if entry.mode == "armed" and (profile.control is None or entry.is_replay):
         why = "a recording takes no set-points" if entry.is_replay else "the profile has no control"
         yield bench.problem(f"cannot be armed: {why}", index, "mode", value=entry.mode, allowed="read_only")
+    control = profile.control
+    if entry.mode == "armed" and profile.kind == "storage" and control and control.quantity == "percent":
+        yield bench.problem(
+            "cannot be armed: its rates bound charging and discharging in percent and command neither",
+            index,
+            "mode",
+            value=entry.mode,
+            allowed="read_only, or a profile with a signed set-point, such as sunspec_storage_der",
+        )
     if not -entry.import_kw <= entry.safe_kw <= entry.export_kw:
         allowed = f"{-entry.import_kw:g} to {entry.export_kw:g} kW"
         yield bench.problem("is outside the limits", index, "safe_kw", value=entry.safe_kw, allowed=allowed)

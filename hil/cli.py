@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from feederloop.hil.transport import ModbusTransport
 
 NOT_SAFE = 1
+SILENT_S = 5.0
+"""A run that goes on says how its devices stand twice a second."""
 
 app = typer.Typer(name="hil", help="Real inverters and chargers on the loop.", no_args_is_help=True)
 
@@ -196,9 +198,9 @@ def monitor(
     with contextlib.suppress(KeyboardInterrupt), Live(console=_console(), auto_refresh=False) as live:
         while True:
             state = read_state(file)
-            title = f"{file.parent.parent} · {state['status']}" + (
-                f" · STOPPED: {state['stop']}" if state["stop"] else ""
-            )
+            silent_s = time.time() - state["wall"] if state["status"] == "running" else 0.0
+            status = f"NO NEWS FOR {silent_s:.0f} s: was it killed?" if silent_s > SILENT_S else state["status"]
+            title = f"{file.parent.parent} · {status}" + (f" · STOPPED: {state['stop']}" if state["stop"] else "")
             live.update(monitor_table(state, title), refresh=True)
             if once or state["status"] == "ended":
                 return

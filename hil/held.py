@@ -10,35 +10,24 @@ is one reference to something that never changes.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from feederloop.hil.audit import AuditLog
 from feederloop.hil.bench import Bench, DeviceEntry
 from feederloop.hil.emergency import EmergencyStop
-from feederloop.hil.inspection import DEFAULT_REVERSION_S, Inspection, inspect, keep_alive_s
-from feederloop.hil.measuring import measured_roles, plugged, power_kw, soc_percent, voltage_v
-from feederloop.hil.profile import Command as ProfileWrite
+from feederloop.hil.inspection import Inspection, inspect, keep_alive_s
+from feederloop.hil.measuring import measured_roles, plugged, power_kw, shown_setpoint, soc_percent, voltage_v
+from feederloop.hil.preparing import FAIL_SAFE, Preparation, preparation
 from feederloop.hil.reading import Quality, Reading, Value, WriteResult
 from feederloop.hil.setpoints import SetpointScale
 from feederloop.hil.snapshot import Snapshot, State
 from feederloop.hil.statistics import DeviceStatistics
-from feederloop.hil.supervisor import Command, Decision, Order, Supervisor
-from feederloop.hil.timekeeping import PushedClock, WallClock
+from feederloop.hil.supervisor import Command, Decision, FlashBudget, Order, Supervisor
+from feederloop.hil.timekeeping import DeviceClock, PushedClock, RecordedClock, WallClock
 from feederloop.hil.transport import DeviceTransport
 from feederloop.simulators.errors import InputError
 
 _QUICKEST_S = 0.5
 _SAFE_ATTEMPTS, _BETWEEN_ATTEMPTS_S = 3, 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A write that waits for its turn."""
-
-    role: str
-    value: Value
-    why: str
 
 
 class HeldDevice:
@@ -59,7 +48,7 @@ class HeldDevice:
         bench: Bench,
         transport: DeviceTransport,
         *,
-        clock: Callable[[], float],
+        clock: DeviceClock,
         audit: AuditLog,
         stop: EmergencyStop,
     ) -> None:
@@ -68,9 +57,12 @@ class HeldDevice:
         self.snapshot = Snapshot()
         self.statistics = DeviceStatistics()
         self.inspection: Inspection | None = None
+        self.cycles = 0
         self._bench, self._audit, self._stop = bench, audit, stop
         self._supervisor: Supervisor | None = None
-        self._pending: deque[_Pending] = deque()
+        self._obeys_run = False
+        self._flash = FlashBudget(entry.limits.flash_writes_per_day)
+        self._pending: deque[Preparation] = deque()
         self._known: dict[str, Value] = {}
         self._voltage_v: float | None = None
         self._wrote_at = self._token_at = -float("inf")
@@ -87,11 +79,13 @@ class HeldDevice:
     def stale_after_s(self) -> float:
         """Age at which a reading no longer counts, device time."""
         # Time that runs faster than the wall's makes no request quicker.
-        on_the_wall_s = _QUICKEST_S * self.clock.rate if isinstance(self.clock, WallClock) else 0.0
+        on_the_wall_s = _QUICKEST_S * self.clock.rate if isinstance(self.clock, WallClock | RecordedClock) else 0.0
         return max(self._bench.stale_after_s, 3 * self.entry.poll_s, on_the_wall_s)
 
     async def cycle(self, *, writes: bool = True) -> None:
         """Write what is due, then read; takes a few time-outs at most, whatever the device does."""
+        self.cycles += 1
+        self.transport.cycle = self.cycles
         if self.inspection is None and not await self._begin():
             return
         if writes:
@@ -99,11 +93,19 @@ class HeldDevice:
         await self._read()
 
     async def make_safe(self, why: str) -> bool:
-        """Bring the device to its safe state and keep it there; return whether it is known to have taken it."""
+        """Bring the device to its safe state and keep it there; return whether it is known to have taken it.
+
+        May be called again for a device that did not take it: one that was lost is looked for each time.
+        """
         self._closing = self._closing or why
+        untouched = not self._obeys_run and self.statistics.writes == 0
+        if self.entry.mode != "armed" or untouched:
+            return True
+        if self.inspection is None:
+            await self._begin()
         supervisor = self._supervisor
         if supervisor is None:
-            return self.statistics.writes == 0
+            return False
         self._pending.clear()
         decision = supervisor.decide(None, self.clock(), stop=self._closing)
         if decision is None:
@@ -128,47 +130,26 @@ class HeldDevice:
             return True
         if found.refusals:
             self._audit.event("refused", device=self.name, why="; ".join(found.refusals))
+        if found.is_another:
             return True
         profile = self.transport.profile
         scale = SetpointScale(profile, found.rated_kw, found.rated_a, self.entry.ratings.phases)
-        self._supervisor = Supervisor(self.entry, self._bench, scale, found)
-        self._pending.extend(self._preparation())
-        self._audit.event("armed", device=self.name, why=f"fail-safe after {found.timeout_s} s")
+        # A device that must not be armed can still be stopped.
+        self._supervisor = Supervisor(self.entry, self._bench, scale, found, self._flash)
+        self._obeys_run = not found.refusals
+        if self._obeys_run:
+            self._pending.extend(preparation(profile, self.entry.failsafe, found))
+            self._audit.event("armed", device=self.name, why=f"fail-safe after {found.timeout_s} s")
         return True
-
-    def _preparation(self) -> list[_Pending]:
-        """What must be written before the first set-point: fail-safe, reversion time, who is in control."""
-        profile, wanted = self.transport.profile, self.entry.failsafe
-        failsafe, control = profile.failsafe, profile.control
-        writes: list[_Pending] = []
-        if control is None:
-            return writes
-        writes += [_Pending(item.role, _plain(item), "take control") for item in control.before]
-        if control.reversion_role is not None:
-            seconds = wanted.timeout_s if wanted else DEFAULT_REVERSION_S
-            writes.append(_Pending(control.reversion_role, seconds, "fail-safe"))
-        if wanted is None:
-            return writes
-        if failsafe.timeout_set_role is not None and failsafe.timeout_set_role != control.reversion_role:
-            writes.append(_Pending(failsafe.timeout_set_role, wanted.timeout_s, "fail-safe"))
-        if wanted.value is not None and failsafe.value_set_role is not None:
-            writes.append(_Pending(failsafe.value_set_role, wanted.value, "fail-safe"))
-        if wanted.value is not None and profile.has("power_limit_pct_fallback") and self.inspection is not None:
-            percent = min(100.0, wanted.value / 10 / self.inspection.rated_kw)
-            writes.append(_Pending("power_limit_pct_fallback", percent, "fail-safe"))
-            writes.append(_Pending("power_limit_enable_fallback", "enabled", "fail-safe"))
-        if failsafe.enable_role is not None:
-            writes.append(_Pending(failsafe.enable_role, 1, "fail-safe"))
-        return writes
 
     # --- writing ---
 
     async def _write_due(self) -> None:
         supervisor = self._supervisor
-        if supervisor is None:
-            return
         now = self.clock()
         stop = self._closing or (f"emergency stop: {self._stop.reason}" if self._stop.tripped else "")
+        if supervisor is None or not (self._obeys_run or stop):
+            return
         if stop:
             self._pending.clear()
             if not self._stop_logged:
@@ -189,7 +170,7 @@ class HeldDevice:
     async def _write_pending(self) -> None:
         while self._pending and self._may_write():
             item = self._pending[0]
-            if self._known.get(item.role) == item.value and item.why == "fail-safe":
+            if self._known.get(item.role) == item.value and item.why == FAIL_SAFE:
                 self._pending.popleft()
                 continue
             if not await self._put(item.role, item.value, who="bench", why=item.why):
@@ -203,14 +184,16 @@ class HeldDevice:
             return False
         decision: Decision = order.decision
         why = "keep-alive" if order.is_keep_alive else decision.why
-        writes = [(control.setpoint, decision.value), *((item.role, _plain(item)) for item in control.after)]
+        writes: list[tuple[str, Value]] = [(control.setpoint, decision.value)]
         if decision.urgent and control.reversion_role is not None:
-            # The safe state is to hold until somebody changes it, not until a time is over.
-            writes.insert(0, (control.reversion_role, 0.0))
+            # The safe state is to hold until somebody changes it, not until a time is over; and never what it was told
+            # before, should this be cut off half-way.
+            writes.append((control.reversion_role, 0.0))
+        writes += [(item.role, item.value) for item in control.after]
         for role, value in writes:
             if not await self._put(role, value, who=decision.who, why=why):
                 # It may have taken it all the same, or a part: nobody knows what it was told until it is told again.
-                supervisor.forget()
+                supervisor.forget(order)
                 return False
         supervisor.sent(order, self.clock())
         self.statistics.keep_alives += order.is_keep_alive
@@ -268,13 +251,15 @@ class HeldDevice:
         profile = self.transport.profile
         readings = await self.transport.read(measured_roles(profile))
         power = power_kw(profile, readings)
-        now = self.clock()
+        now = self.clock.at(power.time)
         if not any(reading.raw for reading in readings.values()):
             self._lose(power.reason or "no answer")
             return
         self.statistics.answered(time.monotonic() - began, good=power.good, now=now)
         self._voltage_v = voltage_v(readings)
-        shown = self._shown(readings)
+        shown = shown_setpoint(profile, readings)
+        if shown is not None and profile.control is not None:
+            self._known.setdefault(profile.control.setpoint, shown)
         disobeys = ""
         supervisor = self._supervisor
         kw = float(power.value) if power.good and power.value is not None else None
@@ -285,18 +270,6 @@ class HeldDevice:
                 supervisor.repeat()
         self._take(now, kw, power, plugged(readings), soc_percent(readings), disobeys)
 
-    def _shown(self, readings: dict[str, Reading]) -> float | None:
-        """What the device shows of its set-point, where it does."""
-        control = self.transport.profile.control
-        if control is None:
-            return None
-        point = self.transport.profile.point(control.setpoint)
-        reading = readings.get(point.read_back or point.role)
-        if reading is None or not reading.good or isinstance(reading.value, str | None):
-            return None
-        self._known.setdefault(control.setpoint, reading.value)
-        return float(reading.value)
-
     def _take(
         self, now: float, kw: float | None, power: Reading, is_plugged: bool | None, soc: float | None, disobeys: str
     ) -> None:
@@ -304,9 +277,16 @@ class HeldDevice:
         if before.state is State.STOPPED:
             state = State.STOPPED
         else:
-            state = State.ARMED if supervisor is not None else State.READING
+            state = State.ARMED if supervisor is not None and self._obeys_run else State.READING
         if kw is None:
-            self._set(quality=Quality.BAD, reason=power.reason, state=state, disobeys=disobeys, plugged=is_plugged)
+            self._set(
+                quality=Quality.BAD,
+                reason=power.reason,
+                state=state,
+                disobeys=disobeys,
+                plugged=is_plugged,
+                cycle=self.cycles,
+            )
             return
         passed = now - before.time if before.power_kw is not None else 0.0
         # Longer gaps were an outage, over which nothing was measured.
@@ -323,6 +303,7 @@ class HeldDevice:
             sent_kw=before.sent_kw,
             state=state,
             disobeys=disobeys,
+            cycle=self.cycles,
         )
 
     def _longest_gap_s(self) -> float:
@@ -339,13 +320,14 @@ class HeldDevice:
         if self.inspection is not None:
             self._audit.event("lost", device=self.name, why=reason)
         self.inspection = self._supervisor = None
+        self._obeys_run = False
         self._pending.clear()
         self._known.clear()
         self._voltage_v = None
         never = self.snapshot.power_kw is None
         state = self.snapshot.state if self.snapshot.state is State.STOPPED else State.NEVER if never else State.LOST
         quality = Quality.NEVER if never else Quality.BAD
-        self._set(quality=quality, reason=reason, state=state, sent_kw=None, plugged=None)
+        self._set(quality=quality, reason=reason, state=state, sent_kw=None, plugged=None, cycle=self.cycles)
 
     def give_up(self, error: Exception) -> None:
         """Note a mistake of ours with this device; the others go on."""
@@ -355,7 +337,3 @@ class HeldDevice:
         before = self.snapshot
         fields = {name: getattr(before, name) for name in Snapshot.__slots__}
         self.snapshot = Snapshot(**{**fields, **changes})
-
-
-def _plain(item: ProfileWrite) -> Value:
-    return item.value

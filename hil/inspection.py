@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from feederloop.hil.bench import NOMINAL_V, DeviceEntry
-from feederloop.hil.measuring import measured_roles, power_kw
+from feederloop.hil.measuring import measured_roles, power_kw, shown_setpoint
 from feederloop.hil.profile import Profile
 from feederloop.hil.reading import Reading
 from feederloop.hil.transport import DeviceTransport
@@ -35,6 +35,8 @@ class Inspection:
         latency_s: Time of the reading.
         power: What flows now.
         refusals: Why it must not be armed; empty when it may be.
+        setpoint: What its set-point register (or the one that shows it) says; None where it does not.
+        is_another: Whether it is another device than the bench expects: then it is not even stopped.
     """
 
     answered: bool
@@ -49,6 +51,8 @@ class Inspection:
     latency_s: float = 0.0
     power: Reading | None = None
     refusals: tuple[str, ...] = ()
+    setpoint: float | None = None
+    is_another: bool = False
 
 
 async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
@@ -79,13 +83,27 @@ async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
     import_kw, export_kw = _most(entry, profile, numbers, rated_kw, rated_a)
     timeout_s = _timeout_s(entry, profile, numbers)
     fallback_kw = _fallback_kw(entry, profile, numbers, rated_kw)
+    another = _identity_refusals(entry, identity)
     refusals = (
-        *_identity_refusals(entry, identity),
+        *another,
         *_plate_refusals(entry, rated_kw, rated_a),
         *_failsafe_refusals(entry, profile, timeout_s, fallback_kw),
     )
     return Inspection(
-        True, "", identity, import_kw, export_kw, rated_kw, rated_a, timeout_s, fallback_kw, latency_s, power, refusals
+        True,
+        "",
+        identity,
+        import_kw,
+        export_kw,
+        rated_kw,
+        rated_a,
+        timeout_s,
+        fallback_kw,
+        latency_s,
+        power,
+        refusals,
+        shown_setpoint(profile, readings),
+        bool(another),
     )
 
 
@@ -164,7 +182,7 @@ def _fallback_kw(entry: DeviceEntry, profile: Profile, numbers: dict[str, float 
     if value is None:
         return math.nan
     amount = value / 1000 if failsafe.fallback == "power" else value * entry.ratings.phases * NOMINAL_V / 1000
-    return amount if profile.kind == "inverter" else -amount
+    return amount if profile.kind == "inverter" else 0.0 - amount
 
 
 def _identity_refusals(entry: DeviceEntry, identity: dict[str, str]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a device did in a step, from what is known of it.
 
-Public: `measure(device, before) -> Measured`, `Measured`.
+Public: `measure(device, known, now, before) -> Measured`, `Measured`.
 
 Of a device that is not heard the last power is held for as long as a reading counts, and marked stale; after that it
 is taken to be 0 kW, and marked bad.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from feederloop.hil.held import HeldDevice
 from feederloop.hil.reading import Quality
+from feederloop.hil.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,18 @@ class Measured:
     counted_s: float = 0.0
 
 
-def measure(device: HeldDevice, before: Measured) -> Measured:
-    """Return what a device did since `before`."""
-    known = device.snapshot
+def measure(device: HeldDevice, known: Snapshot, now: float, before: Measured) -> Measured:
+    """Return what a device did since `before`.
+
+    Args:
+        device: The device.
+        known: What is known of it.
+        now: Device time, seconds.
+        before: Its step before.
+    """
     if known.power_kw is None:
         return before
-    age_s = device.clock() - known.time
+    age_s = now - known.time
     limit_s = device.stale_after_s
     counted_s = known.measured_s - before.counted_s
     if age_s > limit_s:

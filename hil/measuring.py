@@ -1,7 +1,7 @@
 """What a device's readings say: power, plugged, state of charge, whatever it calls them.
 
 Public: `measured_roles(profile)`, `power_kw(profile, readings)`, `plugged(readings)`, `soc_percent(readings)`,
-`voltage_v(readings)`.
+`voltage_v(readings)`, `shown_setpoint(profile, readings)`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -96,5 +96,17 @@ def voltage_v(readings: Readings) -> float | None:
     """Return the voltage at the device, None where it does not say or says what cannot be."""
     reading = readings.get("voltage_l1") or readings.get("voltage")
     if reading is None or not reading.good or reading.value is None or not 150 < float(reading.value) < 300:
+        return None
+    return float(reading.value)
+
+
+def shown_setpoint(profile: Profile, readings: Readings) -> float | None:
+    """Return what the set-point register, or the one by which it is checked, holds; None where nobody knows."""
+    control = profile.control
+    if control is None or not profile.has(control.setpoint):
+        return None
+    point = profile.point(control.setpoint)
+    reading = readings.get(point.read_back or point.role)
+    if reading is None or not reading.good or isinstance(reading.value, str | None):
         return None
     return float(reading.value)

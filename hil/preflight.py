@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from feederloop.hil.address import DeviceAddress
 from feederloop.hil.audit import AuditLog
 from feederloop.hil.bench import Bench, DeviceEntry
+from feederloop.hil.connecting import Connections
 from feederloop.hil.emergency import EmergencyStop
 from feederloop.hil.held import HeldDevice
 from feederloop.hil.inspection import Inspection, inspect
-from feederloop.hil.link import Link
+from feederloop.hil.snapshot import State
 from feederloop.hil.timekeeping import WallClock
 from feederloop.hil.transport import ModbusTransport
 
+STOP_PATIENCE_S, BETWEEN_ATTEMPTS_S = 6.0, 0.2
 SLOW_S = 0.25
 """A reading that takes longer leaves little of a poll period of a second."""
 
@@ -105,8 +106,14 @@ def stop_devices(bench: Bench, audit_file: Path) -> dict[str, bool]:
 
         async def one(entry: DeviceEntry) -> bool:
             device = HeldDevice(entry, bench, transports[entry.name], clock=clock, audit=audit, stop=stop)
-            await device.cycle()
-            return await device.make_safe("emergency stop: command") and device.statistics.writes > 0
+            until = clock() + STOP_PATIENCE_S
+            while True:
+                await device.cycle()
+                if device.snapshot.state is State.STOPPED and device.statistics.writes > 0:
+                    return True
+                if clock() > until:
+                    return False
+                await asyncio.sleep(BETWEEN_ATTEMPTS_S)
 
         try:
             taken = await asyncio.gather(*(one(entry) for entry in armed))
@@ -121,27 +128,8 @@ def stop_devices(bench: Bench, audit_file: Path) -> dict[str, bool]:
 
 def bench_transports(bench: Bench) -> Mapping[str, ModbusTransport]:
     """Return the way to each device of a bench that lives by itself; devices on one line share its link."""
-    links: dict[str, Link] = {}
-    transports = {}
-    for entry in bench.devices:
-        if not entry.is_elsewhere:
-            continue
-        profile = entry.device_profile
-        if entry.connector != 1:
-            profile = profile.at_connector(entry.connector)
-        address = DeviceAddress.parse(entry.url, profile)
-        link = links.setdefault(
-            str(address),
-            Link(
-                address,
-                name=entry.name,
-                timeout_s=bench.timeout_s,
-                tls=entry.tls_files,
-                pause_s=profile.transport.inter_request_pause_s,
-            ),
-        )
-        transports[entry.name] = ModbusTransport(profile, link, unit=entry.unit, name=entry.name)
-    return transports
+    connections = Connections(bench)
+    return {entry.name: connections.transport(entry) for entry in bench.devices if entry.is_elsewhere}
 
 
 def shown_power_kw(found: Inspection) -> float | None:

@@ -4,14 +4,19 @@ Public: `record(bench, out, seconds) -> int`, `newest_state(folder)`, `read_stat
 """
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
+from asyncio import FIRST_COMPLETED
 from pathlib import Path
 from typing import Any
 
-from feederloop.hil.bench import Bench
+from feederloop.hil.audit import AuditLog
+from feederloop.hil.bench import Bench, DeviceEntry
 from feederloop.hil.capture import CaptureFile, CapturingTransport
-from feederloop.hil.inspection import inspect
-from feederloop.hil.measuring import measured_roles
+from feederloop.hil.emergency import EmergencyStop
+from feederloop.hil.held import HeldDevice
 from feederloop.hil.preflight import bench_transports
 from feederloop.hil.station import STATE_FILE
 from feederloop.hil.timekeeping import WallClock
@@ -35,44 +40,54 @@ def record(bench: Bench, out: Path, seconds: float | None) -> int:
     entries = [entry for entry in bench.devices if entry.is_elsewhere]
     if not entries:
         raise InputError("no device of this bench lives by itself", file=bench.file, key="devices")
-    sink, clock = CaptureFile(out), WallClock()
-    answers, over = 0, asyncio.Event()
-
-    async def follow(name: str, transport: CapturingTransport, period_s: float) -> None:
-        nonlocal answers
-        entry = bench.entry(name)
-        while not (over.is_set() or (await inspect(transport, entry)).answered):
-            await asyncio.sleep(period_s)
-        while not over.is_set():
-            readings = await transport.read(measured_roles(transport.profile))
-            answers += any(reading.raw for reading in readings.values())
-            await asyncio.sleep(period_s)
-
-    async def all_of_them() -> None:
-        transports = bench_transports(bench)
-        tasks = [
-            asyncio.create_task(
-                follow(entry.name, CapturingTransport(transports[entry.name], sink, clock), entry.poll_s)
-            )
-            for entry in entries
-        ]
-        try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            # A cancelled request would not always end (before Python 3.12): each is let finish what it does.
-            over.set()
-            await asyncio.wait(tasks, timeout=5.0)
-            for transport in transports.values():
-                transport.close()
-            await asyncio.sleep(0)
-
+    sink = CaptureFile(out)
     try:
-        asyncio.run(all_of_them())
-    except KeyboardInterrupt:
-        pass
+        answers = asyncio.run(_record(bench, entries, sink, seconds))
     finally:
         sink.close()
     return answers
+
+
+async def _record(bench: Bench, entries: list[DeviceEntry], sink: CaptureFile, seconds: float | None) -> int:
+    transports, clock, over = bench_transports(bench), WallClock(), asyncio.Event()
+    audit, stop = AuditLog(Path(os.devnull)), EmergencyStop(bench.stop_path)
+    devices = [
+        HeldDevice(
+            # As a run would hold it, but that nothing is ever written.
+            entry.model_copy(update={"mode": "read_only"}),
+            bench,
+            CapturingTransport(transports[entry.name], sink, clock),
+            clock=clock,
+            audit=audit,
+            stop=stop,
+        )
+        for entry in entries
+    ]
+
+    async def follow(device: HeldDevice) -> None:
+        due = clock()
+        while not over.is_set():
+            await device.cycle()
+            due = max(due + device.entry.poll_s, clock())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), due - clock())
+
+    tasks = [asyncio.create_task(follow(device)) for device in devices]
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, over.set)
+    try:
+        await asyncio.wait([*tasks, asyncio.create_task(over.wait())], timeout=seconds, return_when=FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        # A cancelled request would not always end (before Python 3.12): each is let finish what it does.
+        over.set()
+        await asyncio.wait(tasks, timeout=5.0)
+        for device in devices:
+            device.transport.close()
+        audit.close()
+        await asyncio.sleep(0)
+    return sum(device.statistics.cycles for device in devices)
 
 
 def newest_state(folder: Path | None) -> Path:

@@ -1,22 +1,23 @@
 """The I/O thread: one event loop, one task per link, nothing that the simulation's clock ever waits for.
 
-Public: `Runtime(lines, stop)` with `start(poll=True)`, `exchange(devices, seconds) -> Future`,
-`make_safe(why)`, `close()`.
+Public: `Runtime(lines, stop)` with `start(poll=True)`, `exchange(devices, ...) -> Future`, `make_safe(why)`, `close()`.
 
 Two ways to use it. In real time each link has a task that polls its devices for ever and serves new set-points at
 once. In an accelerated run nobody polls: `exchange` lets the devices of the run's own, whose clocks are pushed, live
-through a step, with signs of life as often as they need them.
+through a step, with signs of life as often as they need them. Recordings live by `exchange` always.
 """
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from feederloop.hil.emergency import EmergencyStop
 from feederloop.hil.held import HeldDevice
+from feederloop.hil.replay import Recording
 from feederloop.hil.snapshot import State
 from feederloop.hil.supervisor import Command
 from feederloop.hil.timekeeping import PushedClock, WallClock
@@ -26,6 +27,7 @@ FIRST_LOOK_S = 5.0
 LONGEST_PART_S = 60.0
 SAFE_LIMIT_S = 8.0
 """Time that all devices together have to be brought to their safe state."""
+_LOOK_AGAIN_S = 0.5
 _WATCH_S = 0.01
 _LEAST_PERIOD_S = 0.02
 _SETTLE_S = 2.0
@@ -68,17 +70,27 @@ class Runtime:
         if poll:
             asyncio.run_coroutine_threadsafe(self._start_polling(), self._loop).result(5.0)
 
-    def exchange(self, devices: Sequence[HeldDevice], seconds: float) -> "Future[None]":
-        """Let devices with pushed clocks live through a step.
+    def exchange(
+        self, devices: Sequence[HeldDevice], time_s: int, seconds: float, recordings: Mapping[str, Recording]
+    ) -> "Future[None]":
+        """Let devices with pushed clocks, or recorded ones, live through a step.
 
         Args:
             devices: Which of them.
-            seconds: The length of the step.
+            time_s: The step's time in the run.
+            seconds: Its length.
+            recordings: Those that are recordings, by name.
 
         Returns:
             Done when all have.
         """
-        return asyncio.run_coroutine_threadsafe(self._exchange(devices, seconds), self._loop)
+        living = [
+            _relive(device, recordings[device.name], time_s, seconds)
+            if device.name in recordings
+            else _live_through(device, seconds)
+            for device in devices
+        ]
+        return asyncio.run_coroutine_threadsafe(_all(living), self._loop)
 
     def make_safe(self, why: str) -> dict[str, bool]:
         """Bring every device to its safe state and leave it there; return by name whether it took it."""
@@ -107,7 +119,8 @@ class Runtime:
         self._loop.run_forever()
 
     async def _start_polling(self) -> None:
-        self._tasks = [asyncio.create_task(self._follow(line)) for line in self._lines]
+        polled = [line for line in self._lines if not any(device.entry.is_replay for device in line.devices)]
+        self._tasks = [asyncio.create_task(self._follow(line)) for line in polled]
         self._tasks.append(asyncio.create_task(self._watch()))
 
     async def _watch(self) -> None:
@@ -153,33 +166,27 @@ class Runtime:
         rate = device.clock.rate if isinstance(device.clock, WallClock) else 1.0
         return (line.due.get(device.name, 0.0) - device.clock()) / rate
 
-    async def _exchange(self, devices: Sequence[HeldDevice], seconds: float) -> None:
-        await asyncio.gather(*(self._live_through(device, seconds) for device in devices))
-
-    async def _live_through(self, device: HeldDevice, seconds: float) -> None:
-        """Write what is due, then let time pass in parts short enough for signs of life."""
-        clock = device.clock
-        if not isinstance(clock, PushedClock):
-            raise TypeError(f"{device.name} lives by the clock on the wall; only a real-time run can hold it")
-        await _cycle(device)
-        passed = 0.0
-        while passed < seconds:
-            part = min(_part_s(device, passed), seconds - passed)
-            clock.push(part)
-            passed += part
-            await _cycle(device, writes=passed < seconds)
-
     async def _make_all_safe(self, why: str) -> dict[str, bool]:
         await self._settle()
         taken: dict[str, bool] = {device.name: False for line in self._lines for device in line.devices}
 
         async def make_safe(line: Line) -> None:
             for device in line.devices:
-                with contextlib.suppress(Exception):  # the others come first, whatever is wrong with this one
-                    taken[device.name] = await device.make_safe(why)
+                if not taken[device.name]:
+                    with contextlib.suppress(Exception):  # the others come first, whatever is wrong with this one
+                        taken[device.name] = await device.make_safe(why)
+
+        async def until_done() -> None:
+            while True:
+                await asyncio.gather(*(make_safe(line) for line in self._lines))
+                # Who was lost may be back in a moment; a simulated device of the run's own may not.
+                missing = [device for line in self._lines for device in line.devices if not taken[device.name]]
+                if not any(device.entry.is_elsewhere for device in missing):
+                    return
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(make_safe(line) for line in self._lines)), SAFE_LIMIT_S)
+            await asyncio.wait_for(until_done(), SAFE_LIMIT_S)
         return taken
 
     async def _settle(self) -> None:
@@ -200,6 +207,34 @@ class Runtime:
                 device.transport.close()
         # Transports close in the loop's next round.
         await asyncio.sleep(0.02)
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*work)
+
+
+async def _live_through(device: HeldDevice, seconds: float) -> None:
+    """Write what is due, then let time pass in parts short enough for signs of life."""
+    clock = device.clock
+    if not isinstance(clock, PushedClock):
+        raise TypeError(f"{device.name} lives by the clock on the wall; only a real-time run can hold it")
+    await _cycle(device)
+    passed = 0.0
+    while passed < seconds:
+        part = min(_part_s(device, passed), seconds - passed)
+        clock.push(part)
+        passed += part
+        await _cycle(device, writes=passed < seconds)
+
+
+async def _relive(device: HeldDevice, recording: Recording, time_s: int, seconds: float) -> None:
+    """Go through what was recorded until a step of the run."""
+    cycles, now = recording.cycles_until(time_s, seconds, after=device.cycles)
+    for number, began in cycles:
+        recording.clock.put(began)
+        device.cycles = number - 1
+        await _cycle(device, writes=False)
+    recording.clock.put(now)
 
 
 def _part_s(device: HeldDevice, passed: float) -> float:

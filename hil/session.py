@@ -4,6 +4,7 @@ Public: `run_on_bench(scenario, bench, ...) -> BenchResult`, `BenchResult`, `run
 """
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -54,8 +55,8 @@ def run_on_bench(
 ) -> BenchResult:
     """Run a valid scenario with a bench.
 
-    However the run ends (at its end, by an exception, Ctrl-C or SIGTERM), every device is brought to its safe state
-    before this returns; where this process is killed, the devices' own fail-safes do it.
+    However the run ends (at its end, by an exception, Ctrl-C, SIGTERM or SIGHUP), every device is brought to its safe
+    state before this returns; where this process is killed, the devices' own fail-safes do it.
 
     Args:
         scenario: The scenario.
@@ -77,7 +78,7 @@ def run_on_bench(
     with _terminating(), station, stop_on_signal(station.stop):
         wired = partial(_build, station=station, capture=capture, on_station=on_station)
         result = run_scenario(scenario, out=out, progress=progress, build=wired)
-        rows = station.rows()
+        rows = station.report()
     return BenchResult(result, rows)
 
 
@@ -99,8 +100,9 @@ def run_with(
         raise InputError("only a run with a bench waits for the clock", key="--real-time", allowed="with --bench")
     if not factor > 0 or (factor != 1 and not real_time):
         raise InputError("not a factor", key="--factor", value=factor, allowed="above 0, with --real-time")
-    pace = Pace(real_time=real_time, factor=factor)
-    result = run_on_bench(scenario, load_bench(bench_name), out=out, progress=progress, pace=pace)
+    bench = load_bench(bench_name)
+    pace = Pace(real_time=real_time, factor=factor, tolerance_s=bench.tolerance_s)
+    result = run_on_bench(scenario, bench, out=out, progress=progress, pace=pace)
     return result.run, result.devices
 
 
@@ -121,7 +123,10 @@ async def _build(
 
 @contextlib.contextmanager
 def _terminating() -> Iterator[None]:
-    """Let SIGTERM end this process as an exception does, so that devices are made safe; only in the main thread."""
+    """Let SIGTERM end this process as an exception does, so that devices are made safe; only in the main thread.
+
+    SIGHUP, which comes when the terminal is gone, means what SIGTERM means at that moment.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -129,8 +134,12 @@ def _terminating() -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, on_signal)
+    def on_hangup(number: int, frame: FrameType | None) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, on_signal), signal.signal(signal.SIGHUP, on_hangup)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])

@@ -40,6 +40,7 @@ class Snapshot:
         sent_kw: What the device was last told; None before that.
         state: How it stands.
         disobeys: How it disobeys; empty while it obeys.
+        cycle: Which of the device's cycles it is from, counted from 1.
     """
 
     time: float = 0.0
@@ -53,3 +54,4 @@ class Snapshot:
     sent_kw: float | None = None
     state: State = State.NEVER
     disobeys: str = ""
+    cycle: int = 0

@@ -4,11 +4,11 @@ Public: `Station(bench, pace=..., ...)`, a context manager; `Pace`; `open_statio
 nothing but texts and numbers.
 """
 
-import json
+import contextlib
 import logging
+import signal
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,31 +17,27 @@ from types import TracebackType
 from typing import Any
 
 from feederloop.coupling.scenario.problems import Problem, ScenarioError
-from feederloop.coupling.status import write_whole
-from feederloop.hil.address import DeviceAddress
 from feederloop.hil.audit import AuditLog
 from feederloop.hil.bench import Bench, DeviceEntry
 from feederloop.hil.capture import CaptureFile, CapturingTransport
+from feederloop.hil.connecting import Connections
 from feederloop.hil.drive import Drive
 from feederloop.hil.emergency import EmergencyStop
 from feederloop.hil.held import HeldDevice
-from feederloop.hil.link import Link
-from feederloop.hil.profile import Profile
-from feederloop.hil.replay import ReplayTransport
+from feederloop.hil.replay import Recording
 from feederloop.hil.runtime import Runtime
 from feederloop.hil.simulated.device import SimulatedDevice
 from feederloop.hil.simulated.server import DeviceServer
 from feederloop.hil.simulation import simulated_device
 from feederloop.hil.snapshot import State
+from feederloop.hil.standing import StateKeeper, standing
 from feederloop.hil.supervisor import Command
-from feederloop.hil.timekeeping import PushedClock, WallClock
-from feederloop.hil.transport import DeviceTransport, ModbusTransport
+from feederloop.hil.timekeeping import DeviceClock, PushedClock, WallClock
+from feederloop.hil.transport import DeviceTransport
 from feederloop.simulators.errors import InputError
 
 STATE_FILE, AUDIT_FILE, CAPTURE_FILE = "state.json", "audit.jsonl", "capture.parquet"
-_STATE_PERIOD_S = 0.5
 _SWITCH_S = 0.0005
-_QUICK_BACK_OFF_S = (0.02, 0.05)
 _OPEN: dict[str, "Station"] = {}
 
 
@@ -70,6 +66,7 @@ class Station:
 
     Raises:
         ScenarioError: A device needs real time, or the emergency stop is set off.
+        InputError: A recording or a time series is not as it has to be.
     """
 
     def __init__(self, bench: Bench, *, pace: Pace | None = None, start_utc: str | None = None) -> None:
@@ -81,15 +78,16 @@ class Station:
         self.server: DeviceServer | None = None
         self.devices: dict[str, HeldDevice] = {}
         self._drives = {entry.name: Drive(entry, start_utc) for entry in bench.devices if entry.drive}
+        self._recordings = {entry.name: Recording(entry) for entry in bench.devices if entry.is_replay}
         self._clocks = {entry.name: self._clock(entry) for entry in bench.devices}
         self._audit: AuditLog | None = None
         self._capture: CaptureFile | None = None
-        self._state_file: Path | None = None
+        self._keeper: StateKeeper | None = None
         self._runtime: Runtime | None = None
         self._troubled: set[tuple[str, int]] = set()
         self._switch_s: float | None = None
-        self._closing = threading.Event()
-        self._keeper = threading.Thread(target=self._keep_state, name="bench state", daemon=True)
+        self._resting = threading.Lock()
+        self._at_rest: list[dict[str, Any]] | None = None
         self._closed = False
 
     def __enter__(self) -> "Station":
@@ -112,30 +110,39 @@ class Station:
         try:
             self._audit = audit = AuditLog(folder / AUDIT_FILE)
             self._capture = CaptureFile(folder / CAPTURE_FILE) if capture else None
-            self._state_file = folder / STATE_FILE
             if self.pace.real_time:
                 # Else Python lets the I/O thread go on for 5 ms while the clock's thread waits for its turn.
                 self._switch_s = sys.getswitchinterval()
                 sys.setswitchinterval(_SWITCH_S)
             self._start_simulated()
-            links: dict[str, Link] = {}
+            connections = Connections(self.bench)
             lines: dict[str, list[HeldDevice]] = {}
             for entry in self.bench.devices:
-                transport, line = self._transport(entry, links)
+                transport = self._transport(entry, connections)
                 clock = self._clocks[entry.name]
                 if self._capture is not None:
                     transport = CapturingTransport(transport, self._capture, clock)
                 held = HeldDevice(entry, self.bench, transport, clock=clock, audit=audit, stop=self.stop)
                 self.devices[entry.name] = held
-                lines.setdefault(line, []).append(held)
+                lines.setdefault(connections.line_of(entry), []).append(held)
             self._runtime = Runtime(list(lines.values()), self.stop)
             self._runtime.start(poll=self.pace.real_time)
-            self._keeper.start()
+            self._keeper = StateKeeper(folder / STATE_FILE, lambda: {"stop": self.stop.reason, "devices": self.rows()})
             _OPEN[self.key] = self
             audit.event("began", why=f"{len(self.devices)} devices")
         except BaseException:
             self.close("the bench could not be started")
             raise
+
+    def rest(self, why: str) -> None:
+        """Bring every device to its safe state and leave it there; may be called from any thread, and again."""
+        with self._resting:
+            if self._runtime is None or self._at_rest is not None:
+                return
+            self._at_rest = self.rows()
+            unsafe = [name for name, ok in self._runtime.make_safe(why).items() if not ok]
+            if self._audit is not None:
+                self._audit.event("ended", why=why, not_confirmed_safe=unsafe)
 
     def close(self, why: str) -> None:
         """Bring every device to its safe state, close everything; may be called twice."""
@@ -143,19 +150,16 @@ class Station:
             return
         self._closed = True
         _OPEN.pop(self.key, None)
+        with _undisturbed():
+            self._close(why)
+
+    def _close(self, why: str) -> None:
         try:
-            if self._runtime is not None:
-                taken = self._runtime.make_safe(why)
-                unsafe = [name for name, ok in taken.items() if not ok]
-                if self._audit is not None:
-                    self._audit.event("ended", why=why, not_confirmed_safe=unsafe)
+            self.rest(why)
         finally:
-            self._closing.set()
             if self._switch_s is not None:
                 sys.setswitchinterval(self._switch_s)
-            if self._keeper.is_alive():
-                self._keeper.join()
-            for closing in (self._runtime, self.server, self._capture, self._audit):
+            for closing in (self._keeper, self._runtime, self.server, self._capture, self._audit):
                 if isinstance(closing, DeviceServer):
                     closing.stop()
                 elif closing is not None:
@@ -181,11 +185,20 @@ class Station:
         for name, command in commands.items():
             self.devices[name].command = command
 
-    def exchange(self, names: Iterable[str], seconds: float) -> "Future[None] | None":
-        """Let devices live through a step of an accelerated run; nothing to wait for in real time."""
-        if self.pace.real_time or self._runtime is None:
+    def exchange(self, names: Iterable[str], time_s: int, seconds: float) -> "Future[None] | None":
+        """Let devices live through a step of an accelerated run; in real time only recordings are waited for.
+
+        Args:
+            names: The devices.
+            time_s: The step's time in the run.
+            seconds: Its length.
+        """
+        if self.pace.real_time:
+            names = self._recordings.keys() & set(names) if self._recordings else ()
+        devices = [self.devices[name] for name in names]
+        if not devices or self._runtime is None:
             return None
-        return self._runtime.exchange([self.devices[name] for name in names], seconds)
+        return self._runtime.exchange(devices, time_s, seconds, self._recordings)
 
     def drive(self, name: str, time_s: float, **attributes: object) -> None:
         """Set attributes of a simulated device, those of its time series last.
@@ -227,7 +240,11 @@ class Station:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return how each device stands and what it has come to, for people."""
-        return [_row(device) for device in self.devices.values()]
+        return [standing(device) for device in self.devices.values()]
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return the same as it was before the devices were brought to rest."""
+        return self.rows() if self._at_rest is None else self._at_rest
 
     # --- its own ---
 
@@ -246,7 +263,9 @@ class Station:
         if problems:
             raise ScenarioError(problems)
 
-    def _clock(self, entry: DeviceEntry) -> WallClock | PushedClock:
+    def _clock(self, entry: DeviceEntry) -> DeviceClock:
+        if entry.is_replay:
+            return self._recordings[entry.name].clock
         if entry.is_elsewhere:
             return WallClock()
         return WallClock(self.pace.factor) if self.pace.real_time else PushedClock()
@@ -260,44 +279,26 @@ class Station:
             self.server = DeviceServer(self.simulated)
             self.server.start()
 
-    def _transport(self, entry: DeviceEntry, links: dict[str, Link]) -> tuple[DeviceTransport, str]:
-        """Return the way to a device, and a name that devices on the same line share."""
+    def _transport(self, entry: DeviceEntry, connections: Connections) -> DeviceTransport:
         if entry.is_replay:
-            return ReplayTransport(entry, self._clocks[entry.name]), entry.name
-        profile = entry.device_profile
-        if entry.connector != 1:
-            profile = profile.at_connector(entry.connector)
-        if entry.is_simulated:
-            profile = _without_waiting(profile)
-        url = self.server.urls[entry.name] if entry.is_simulated and self.server is not None else entry.url
-        address = DeviceAddress.parse(url, profile)
-        line = str(address)
-        if line not in links:
-            links[line] = Link(
-                address,
-                name=entry.name,
-                # Our own devices answer when the processor has time, however many others want it.
-                timeout_s=max(self.bench.timeout_s, 1.0) if entry.is_simulated else self.bench.timeout_s,
-                tls=entry.tls_files,
-                pause_s=profile.transport.inter_request_pause_s,
-                back_off_s=_QUICK_BACK_OFF_S if entry.is_simulated else (2.0, 5.0),
-            )
-        most_w = 1250 * entry.rated_kw + 100
-        plausible = {"power_total": (-most_w, most_w)}
-        return (
-            ModbusTransport(profile, links[line], unit=entry.unit, name=entry.name, plausible=plausible),
-            line,
-        )
+            return self._recordings[entry.name].transport
+        served = self.server.urls[entry.name] if entry.is_simulated and self.server is not None else None
+        return connections.transport(entry, served)
 
-    def _keep_state(self) -> None:
-        while not self._closing.wait(_STATE_PERIOD_S):
-            self._write_state("running")
-        self._write_state("ended")
 
-    def _write_state(self, status: str) -> None:
-        if self._state_file is not None:
-            state = {"status": status, "wall": time.time(), "stop": self.stop.reason, "devices": self.rows()}
-            write_whole(self._state_file, json.dumps(state, allow_nan=False) + "\n")
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let nobody who is in a hurry cut off devices on their way to the safe state, which takes seconds at most."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def open_station(key: str) -> Station:
@@ -318,38 +319,3 @@ def device_troubles(entry: DeviceEntry, time_s: float, begun: set[tuple[str, int
         if on != ((entry.name, index) in begun):
             begun ^= {(entry.name, index)}
             yield trouble.fault, on
-
-
-def _without_waiting(profile: Profile) -> Profile:
-    """A profile for a device that does not live by the wall's clock: how long to wait is for the supervisor to say."""
-    waits = {"min_read_interval_s": 0.0, "min_write_interval_s": 0.0, "inter_request_pause_s": 0.0}
-    return profile.model_copy(update={"transport": profile.transport.model_copy(update=waits)})
-
-
-def _row(device: HeldDevice) -> dict[str, Any]:
-    entry, now, counts = device.entry, device.snapshot, device.statistics
-    asked = device.command.asked_kw if device.command is not None else None
-    return {
-        "device": device.name,
-        "profile": entry.profile,
-        "mode": entry.mode,
-        "state": now.state.value,
-        "quality": now.quality.value,
-        "reason": now.disobeys or now.reason,
-        "asked_kw": asked,
-        "sent_kw": now.sent_kw,
-        "power_kw": now.power_kw,
-        "soc_percent": now.soc_percent,
-        "energy_kwh": now.energy_kwh,
-        "answers": counts.cycles,
-        "answers_good": counts.good,
-        "good_share": min(now.measured_s / max(device.clock(), 1e-9), 1.0),
-        "outages": counts.outages,
-        "longest_outage_s": counts.longest_outage_s,
-        "writes": counts.writes,
-        "keep_alives": counts.keep_alives,
-        "refused": counts.refused,
-        "disobeyed": counts.disobeyed,
-        "latency_ms": counts.mean_latency_ms,
-        "latency_p99_ms": counts.worst_latency_ms,
-    }

@@ -1,7 +1,7 @@
 """Stands between what a run asks for and what is written to a device: decides what, when, and whether at all.
 
 Public: `Supervisor(entry, bench, scale, inspection)` with `decide(command, now, ...) -> Decision`,
-`due(decision, now) -> Order | None`, `sent(order, now)`, `verify(...)`, `Command`, `Decision`, `Order`.
+`due(decision, now) -> Order | None`, `sent(order, now)`, `verify(...)`, `Command`, `Decision`, `Order`, `FlashBudget`.
 
 It does no I/O and knows no clock but the one it is told, so that every rule can be tested by itself. The rules, in
 order: an emergency stop means the safe state; a set-point past its time is held against the default envelope instead of
@@ -71,13 +71,19 @@ class Order:
 
 
 @dataclass(slots=True)
-class _Flash:
-    """Counts writes to flash over the last day."""
+class FlashBudget:
+    """Counts a device's writes to flash over the last day.
+
+    Attributes:
+        budget: Writes that a day bears.
+        times: When they were, device time, seconds.
+    """
 
     budget: int
     times: list[float] = field(default_factory=list)
 
     def left(self, now: float) -> int:
+        """Return how many more are allowed now."""
         self.times = [time for time in self.times if time > now - DAY_S]
         return self.budget - len(self.times)
 
@@ -90,9 +96,17 @@ class Supervisor:
         bench: The bench's own rules.
         scale: How its set-point is written.
         inspection: What it said of itself.
+        flash: Its writes to flash so far, which outlive a loss of the device; none without.
     """
 
-    def __init__(self, entry: DeviceEntry, bench: Bench, scale: SetpointScale, inspection: Inspection) -> None:
+    def __init__(
+        self,
+        entry: DeviceEntry,
+        bench: Bench,
+        scale: SetpointScale,
+        inspection: Inspection,
+        flash: FlashBudget | None = None,
+    ) -> None:
         self._entry, self._bench, self._scale = entry, bench, scale
         low, high = scale.capability_kw()
         self.low_kw = min(max(low, -inspection.import_kw, -entry.import_kw), 0.0)
@@ -102,7 +116,7 @@ class Supervisor:
         # For others any request is a sign of life, or a number of its own is.
         self._rewrites = heartbeat.kind == "rewrite_setpoint" or (control is not None and bool(control.reversion_role))
         self._rated_kw = max(-self.low_kw, self.high_kw)
-        self._flash = _Flash(entry.limits.flash_writes_per_day)
+        self._flash = flash or FlashBudget(entry.limits.flash_writes_per_day)
         self._last: Decision | None = None
         self._expected: Decision | None = None
         # Growth begins at what flows: a device that comes back is not to jump.
@@ -110,6 +124,8 @@ class Supervisor:
         self._reached = (float(flows), -math.inf) if isinstance(flows, float | int) else None
         self._last_time = -math.inf
         self._changed_at = -math.inf
+        # The largest power that its register may stand for; None where nobody knows.
+        self._held_kw = None if inspection.setpoint is None else abs(scale.power_kw(inspection.setpoint))
 
     @property
     def sent_kw(self) -> float | None:
@@ -154,7 +170,7 @@ class Supervisor:
         """Return the order to write a decision now, None while there is nothing to write or it has to wait."""
         last = self._last
         if last is None or decision.value != last.value:
-            smaller = decision.urgent or (last is not None and abs(decision.p_kw) < abs(last.p_kw))
+            smaller = decision.urgent or self._held_kw is None or abs(decision.p_kw) < self._held_kw
             flash = self._scale.point.non_volatile and self._flash.left(now) <= 0
             early = now < self._last_time + self._entry.limits.write_interval_s
             return None if (early or flash) and not smaller else Order(decision, False)
@@ -172,6 +188,7 @@ class Supervisor:
                 self._changed_at = now
             self._last = self._expected = order.decision
             self._reached = (order.decision.p_kw, now)
+            self._held_kw = abs(order.decision.p_kw)
         self._last_time = now
         if self._scale.point.non_volatile:
             self._flash.times.append(now)
@@ -180,9 +197,11 @@ class Supervisor:
         """Note that the device does not do what it was told: the next decision is written whatever it is."""
         self._last = None
 
-    def forget(self) -> None:
-        """Note that nobody knows what the device was told last: the next decision is written whatever it is."""
+    def forget(self, order: Order) -> None:
+        """Note that nobody knows whether the device took an order: the next decision is written whatever it is."""
         self._last = self._expected = None
+        if self._held_kw is not None:
+            self._held_kw = max(self._held_kw, abs(order.decision.p_kw))
 
     def verify(self, now: float, *, shown: float | None, power_kw: float | None, voltage_v: float | None) -> str:
         """Return how the device disobeys, or an empty text.

@@ -1,9 +1,22 @@
-"""Clocks that devices live by: the one on the wall, the same running faster, or one that is pushed.
+"""Clocks that devices live by: the one on the wall, the same running faster, one that is pushed, or a recorded one.
 
-Public: `WallClock(factor=1)`, `PushedClock()`, both callable: seconds, never running backwards.
+Public: `WallClock(factor=1)`, `PushedClock()`, `RecordedClock(rate=1)`, all `DeviceClock`.
 """
 
 import time
+from typing import Protocol
+
+
+class DeviceClock(Protocol):
+    """The time that a device lives by, seconds, never running backwards."""
+
+    def __call__(self) -> float:
+        """Return the time now."""
+        ...
+
+    def at(self, moment: float) -> float:
+        """Return the time that it was at the moment of a reading (`Reading.time`)."""
+        ...
 
 
 class WallClock:
@@ -15,7 +28,11 @@ class WallClock:
 
     def __call__(self) -> float:
         """Return the time, seconds."""
-        return (time.monotonic() - self._start) * self.rate
+        return self.at(time.monotonic())
+
+    def at(self, moment: float) -> float:
+        """Return the time at a moment of `time.monotonic()`."""
+        return (moment - self._start) * self.rate
 
 
 class PushedClock:
@@ -28,6 +45,34 @@ class PushedClock:
         """Return the time, seconds."""
         return self._now
 
+    def at(self, moment: float) -> float:
+        """Return the time, which stood still since whatever moment."""
+        return self._now
+
     def push(self, seconds: float) -> None:
         """Let seconds pass."""
         self._now += seconds
+
+
+class RecordedClock:
+    """The clock of a device that was recorded: put to each time that it showed, while readings keep their own.
+
+    Attributes:
+        rate: How fast it ran, device time per time on the wall.
+    """
+
+    def __init__(self, rate: float = 1.0) -> None:
+        self.rate = rate
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time, seconds."""
+        return self._now
+
+    def at(self, moment: float) -> float:
+        """Return the moment itself: recorded readings bear device time."""
+        return moment
+
+    def put(self, time_s: float) -> None:
+        """Go to a recorded time."""
+        self._now = max(self._now, time_s)

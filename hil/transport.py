@@ -28,7 +28,13 @@ from feederloop.simulators.errors import InputError
 
 
 class DeviceTransport(Protocol):
-    """What stands between a device slot and its device, whichever it is: Modbus, a recording, or a dry run."""
+    """What stands between a device slot and its device, whichever it is: Modbus, a recording, or a dry run.
+
+    Attributes:
+        cycle: The cycle of the device that requests belong to; a capture keeps it, and a replay answers by it.
+    """
+
+    cycle: int
 
     @property
     def name(self) -> str:
@@ -77,7 +83,7 @@ class ModbusTransport:
         name: str = "",
         plausible: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        self.link = link
+        self.link, self.cycle = link, 0
         self.unit = profile.transport.unit if unit is None else unit
         self._name = name or link.name
         self._profile = profile
@@ -259,7 +265,7 @@ class DryRunTransport:
     """
 
     def __init__(self, inner: ModbusTransport) -> None:
-        self._inner = inner
+        self._inner, self.cycle = inner, 0
         self.written: list[tuple[str, Value, tuple[int, ...]]] = []
 
     @property

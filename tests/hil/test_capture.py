@@ -9,10 +9,10 @@ from feederloop.coupling.scenario import scenario_from
 from feederloop.hil.bench import bench_from
 from feederloop.hil.capture import COLUMNS, CaptureFile, CapturingTransport
 from feederloop.hil.measuring import measured_roles
-from feederloop.hil.replay import ReplayTransport
+from feederloop.hil.replay import Recording
 from feederloop.hil.session import run_on_bench
+from feederloop.hil.station import Pace
 from feederloop.hil.supervisor import Command
-from feederloop.hil.timekeeping import PushedClock
 from feederloop.simulators.errors import InputError
 
 
@@ -54,34 +54,49 @@ def test_a_capture_holds_registers_values_times_quality_and_commands(tmp_path):
     assert reads[reads.role == "status"].text.dropna().isin(["A", "B", "C"]).all()
 
 
-def test_a_replay_answers_what_the_device_answered(tmp_path):
+def test_a_replay_answers_in_each_cycle_what_the_device_answered_then(tmp_path):
     captured(tmp_path)
     table = pd.read_parquet(tmp_path / "capture.parquet")
-    power = table[(table.kind == "read") & (table.role == "power_total")].drop_duplicates("time_s", keep="last")
-    clock = PushedClock()
-    transport = ReplayTransport(replayed_entry(tmp_path), clock)
+    power = table[(table.kind == "read") & (table.role == "power_total")].drop_duplicates("cycle", keep="last")
+    transport = Recording(replayed_entry(tmp_path)).transport
     roles = measured_roles(transport.profile)
     for row in power.itertuples():
-        clock.push(row.time_s - clock())
-        answer = asyncio.run(transport.read(roles))["power_total"]
-        assert (answer.quality.value, answer.raw) == (row.quality, tuple(row.raw))
+        transport.cycle = row.cycle
+        for _ in range(2):
+            answer = asyncio.run(transport.read(roles))["power_total"]
+        assert (answer.quality.value, answer.raw, answer.time) == (row.quality, tuple(row.raw), row.time_s)
         assert answer.value == row.value or (answer.value is None and pd.isna(row.value))
-    assert transport.length_s == pytest.approx(table.time_s.max() - table.time_s.min())
+
+
+def test_a_capture_without_a_run_goes_by_its_own_seconds(tmp_path):
+    captured(tmp_path)
+    recording = Recording(replayed_entry(tmp_path))
+    assert recording.length_s == 35.0
+    cycles, now = recording.cycles_until(0, 12.0, after=0)
+    assert ([cycle for cycle, _ in cycles], now) == ([1, 2, 3], 12.0)
+    cycles, now = recording.cycles_until(12, 100.0, after=3)
+    assert ([cycle for cycle, _ in cycles], now) == ([4, 5, 6, 7, 8], 112.0)
+    assert recording.cycles_until(112, 100.0, after=8) == ([], 212.0)
 
 
 def test_a_replay_takes_no_set_points(tmp_path):
     captured(tmp_path, 2)
-    transport = ReplayTransport(replayed_entry(tmp_path), PushedClock())
+    transport = Recording(replayed_entry(tmp_path)).transport
     result = asyncio.run(transport.write("current_limit_set", 10.0))
     assert not result.ok
     assert "recording" in result.reason
 
 
-def test_before_its_first_reading_and_without_a_point_a_replay_has_nothing(tmp_path):
+def test_in_no_cycle_and_without_a_point_a_replay_has_nothing(tmp_path):
     captured(tmp_path, 2)
-    transport = ReplayTransport(replayed_entry(tmp_path), PushedClock())
-    answer = asyncio.run(transport.read(["energy_total"]))["energy_total"]
+    transport = Recording(replayed_entry(tmp_path)).transport
+    transport.cycle = 1
+    answers = asyncio.run(transport.read(["energy_total", "power_total"]))
+    answer = answers["energy_total"]
     assert (answer.value, answer.quality.value, answer.reason) == (None, "bad", "not in the capture")
+    assert answers["power_total"].good
+    transport.cycle = 3
+    assert not asyncio.run(transport.read(["power_total"]))["power_total"].good
 
 
 @pytest.mark.parametrize(
@@ -91,40 +106,77 @@ def test_before_its_first_reading_and_without_a_point_a_replay_has_nothing(tmp_p
 def test_a_capture_of_another_device_is_refused(tmp_path, change, message):
     captured(tmp_path, 2)
     with pytest.raises(InputError, match=message):
-        ReplayTransport(replayed_entry(tmp_path, **change), PushedClock())
+        Recording(replayed_entry(tmp_path, **change))
 
 
 def test_a_file_that_is_no_capture_is_refused(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "capture.parquet")
     with pytest.raises(InputError, match="no capture"):
-        ReplayTransport(replayed_entry(tmp_path), PushedClock())
+        Recording(replayed_entry(tmp_path))
 
 
-def test_a_run_with_the_capture_of_a_run_measures_the_same(tmp_path):
-    homes = [
-        {"name": "home_01", "pv_kwp": 5.0, "pv_tilt_deg": 30, "pv_azimuth_deg": 180, "inverter_kva": 5.0},
-        {"name": "home_02", "ev_capacity_kwh": 40, "ev_charge_kw": 7.36, "ev_efficiency": 0.95},
-    ]
-    scenario = scenario_from(
-        {
-            "scheme": "uncoordinated",
-            "time": {"start": "2016-06-15 18:00", "days": 1 / 12, "horizon_intervals": 4},
-            "grid": {"network": "street_12"},
-            "prosumers": {"list": homes},
-        }
+HOMES = [
+    {"name": "home_01", "pv_kwp": 5.0, "pv_tilt_deg": 30, "pv_azimuth_deg": 180, "inverter_kva": 5.0},
+    {"name": "home_02", "ev_capacity_kwh": 40, "ev_charge_kw": 7.36, "ev_efficiency": 0.95},
+]
+DEVICES = [
+    {"prosumer": "home_01", "slot": "inverter", "profile": "sunspec_der", "ratings": {"power_kw": 5.0}},
+    {"prosumer": "home_02", **CHARGER},
+]
+IN_A_HURRY = Pace(real_time=True, factor=1200.0, tolerance_s=5.0)
+
+
+def run_with_bench(folder, bench, pace=None):
+    """Run two hours of an evening; return what of its devices was measured, and what was metered."""
+    time_ = {"start": "2016-06-15 18:00", "days": 1 / 12, "horizon_intervals": 4}
+    homes = {"list": HOMES}
+    street = {"network": "street_12"}
+    scenario = scenario_from({"scheme": "uncoordinated", "time": time_, "grid": street, "prosumers": homes})
+    result = run_on_bench(scenario, bench, out=folder, progress=False, pace=pace)
+    assert result.run.status == "complete", result.run.message
+    columns = ["time", "prosumer", "slot", "p_kw", "soc_percent", "age_s", "quality"]
+    return (
+        pd.read_parquet(folder / "device_io.parquet")[columns],
+        pd.read_parquet(folder / "connection_point.parquet")["p_kw"],
     )
-    inverter = {"slot": "inverter", "profile": "sunspec_der", "ratings": {"power_kw": 5.0}}
-    bench = bench_of(inverter, CHARGER, stop_file=str(tmp_path / "stop"))
-    first = run_on_bench(scenario, bench, out=tmp_path / "first", progress=False)
-    assert first.run.status == "complete", first.run.message
-    url = f"replay:{tmp_path / 'first' / 'bench' / 'capture.parquet'}"
-    entries = [{"prosumer": "home_01", **inverter}, {"prosumer": "home_02", **CHARGER}]
-    again = bench_from({"devices": [{**entry, "url": url} for entry in entries], "stop_file": str(tmp_path / "stop")})
-    second = run_on_bench(scenario, again, out=tmp_path / "second", progress=False)
-    assert second.run.status == "complete", second.run.message
-    columns = ["time", "prosumer", "slot", "p_kw", "quality"]
-    tables = [pd.read_parquet(tmp_path / run / "device_io.parquet")[columns] for run in ("first", "second")]
-    assert tables[0].p_kw.abs().max() > 2
-    pd.testing.assert_frame_equal(*tables)
-    metered = [pd.read_parquet(tmp_path / run / "connection_point.parquet")["p_kw"] for run in ("first", "second")]
-    pd.testing.assert_series_equal(*metered)
+
+
+def replay_of(folder, **more):
+    url = f"replay:{folder / 'bench' / 'capture.parquet'}"
+    return bench_from({"devices": [{**entry, "url": url} for entry in DEVICES], "stop_file": str(folder / "s"), **more})
+
+
+@pytest.mark.parametrize("pace", [None, IN_A_HURRY], ids=["accelerated", "real time"])
+def test_the_replay_of_a_run_measures_the_same_to_the_last_bit_however_both_are_paced(tmp_path, pace):
+    lost = {"faults": [{"fault": "cut", "from_s": 1800, "for_s": 1800}]}
+    bench = bench_of({**DEVICES[0], **lost}, DEVICES[1], stop_file=str(tmp_path / "stop"))
+    first = run_with_bench(tmp_path / "first", bench, pace)
+    assert first[0].p_kw.abs().max() > 2
+    assert {"good", "bad"} <= set(first[0].quality)
+    for name, other in (("accelerated", None), ("real_time", IN_A_HURRY)):
+        again = run_with_bench(tmp_path / name, replay_of(tmp_path / "first"), other)
+        pd.testing.assert_frame_equal(first[0], again[0], check_exact=True)
+        pd.testing.assert_series_equal(first[1], again[1], check_exact=True)
+
+
+def test_after_its_end_a_replay_is_a_device_that_is_no_longer_heard(tmp_path):
+    captured(tmp_path)
+    entry = {"prosumer": "home_02", "url": f"replay:{tmp_path / 'capture.parquet'}", **CHARGER}
+    bench = bench_from({"devices": [entry], "stop_file": str(tmp_path / "stop")})
+    measured, _ = run_with_bench(tmp_path / "run", bench)
+    assert measured.p_kw[1:].eq(0).all()
+    assert measured.quality[1:].eq("bad").all()
+
+
+def test_a_process_that_is_killed_loses_little_of_its_capture(tmp_path):
+    sink = CaptureFile(tmp_path / "capture.parquet")
+    with OneDevice(tmp_path, CHARGER) as one:
+        one.held.transport = CapturingTransport(one.transport(), sink, one.clock)
+        deadline = time.monotonic() + 20
+        while not list(tmp_path.glob("capture/part-*.parquet")):
+            assert time.monotonic() < deadline
+            one.cycle(1)
+            time.sleep(0.05)
+    part = pd.read_parquet(next(tmp_path.glob("capture/part-*.parquet")))
+    assert part.cycle.max() >= 5
+    sink.close()
