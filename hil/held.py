@@ -125,6 +125,8 @@ class HeldDevice:
             self._lose(found.reason)
             return False
         self.inspection = found
+        # What is set already is not written again: it may lie in flash.
+        self._known.update(found.settings)
         self._audit.event("found", device=self.name, why=", ".join(found.identity.values()))
         if self.entry.mode != "armed":
             return True
@@ -170,7 +172,8 @@ class HeldDevice:
     async def _write_pending(self) -> None:
         while self._pending and self._may_write():
             item = self._pending[0]
-            if self._known.get(item.role) == item.value and item.why == FAIL_SAFE:
+            lasting = item.why == FAIL_SAFE or self.transport.profile.point(item.role).non_volatile
+            if lasting and self._known.get(item.role) == item.value:
                 self._pending.popleft()
                 continue
             if not await self._put(item.role, item.value, who="bench", why=item.why):

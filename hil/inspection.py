@@ -5,12 +5,13 @@ Public: `await inspect(transport, entry) -> Inspection`, `Inspection`, `keep_ali
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from feederloop.hil.bench import NOMINAL_V, DeviceEntry
 from feederloop.hil.measuring import measured_roles, power_kw, shown_setpoint
 from feederloop.hil.profile import Profile
-from feederloop.hil.reading import Reading
+from feederloop.hil.reading import Reading, Value
 from feederloop.hil.transport import DeviceTransport
 
 DEFAULT_REVERSION_S = 60.0
@@ -36,6 +37,7 @@ class Inspection:
         power: What flows now.
         refusals: Why it must not be armed; empty when it may be.
         setpoint: What its set-point register (or the one that shows it) says; None where it does not.
+        settings: What its fail-safe registers hold, and those kept in flash that say who is in control, by role.
         is_another: Whether it is another device than the bench expects: then it is not even stopped.
     """
 
@@ -52,6 +54,7 @@ class Inspection:
     power: Reading | None = None
     refusals: tuple[str, ...] = ()
     setpoint: float | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
     is_another: bool = False
 
 
@@ -67,9 +70,8 @@ async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
     profile = transport.profile
     if reason:
         return Inspection(False, reason)
-    failsafe = profile.failsafe
-    roles = [*_PLATE, *_IDENTITY, failsafe.timeout_role, failsafe.value_role, failsafe.enable_role]
-    roles += measured_roles(profile)
+    asked = _settings(profile)
+    roles = [*_PLATE, *_IDENTITY, *asked, *measured_roles(profile)]
     known = tuple(dict.fromkeys(role for role in roles if role and profile.has(role) and profile.point(role).readable))
     readings = await transport.read(known)
     latency_s = time.monotonic() - began
@@ -103,6 +105,7 @@ async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
         power,
         refusals,
         shown_setpoint(profile, readings),
+        {role: item.value for role in asked if (item := readings.get(role)) and item.value is not None},
         bool(another),
     )
 
@@ -116,6 +119,14 @@ def keep_alive_s(profile: Profile, timeout_s: float | None) -> float | None:
     if timeout_s:
         periods.append(timeout_s * min(heartbeat.timeout_share or 1.0, 1 / 3))
     return min(periods, default=None)
+
+
+def _settings(profile: Profile) -> list[str]:
+    """The registers whose values are set before arming, as far as they are known without being written."""
+    failsafe, control = profile.failsafe, profile.control
+    roles = [failsafe.timeout_role, failsafe.value_role, failsafe.enable_role]
+    before = [item.role for item in control.before] if control is not None else []
+    return [role for role in roles if role] + [role for role in before if profile.point(role).non_volatile]
 
 
 def _number(reading: Reading | None) -> float | None:

@@ -1,5 +1,4 @@
 import asyncio
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from debian_packages import need
 
 from feederloop.hil.profile import load_profile
 from feederloop.hil.simulated.device import SimulatedDevice
@@ -58,8 +58,7 @@ def serve() -> Iterator[Callable[..., tuple[DeviceServer, SimulatedDevice, str]]
 @pytest.fixture
 def serial_pair(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Two ends of a serial line."""
-    if shutil.which("socat") is None:
-        pytest.skip("socat is not installed: the tests over a serial line need the Debian package socat")
+    need("socat")
     ends = tmp_path / "a", tmp_path / "b"
     arguments = [f"pty,raw,echo=0,link={end}" for end in ends]
     process = subprocess.Popen(["socat", *arguments])

@@ -56,6 +56,15 @@ def test_a_mistake_is_told_by_its_key(change, key, message):
     assert [(found, message in text) for found, text in keys_and_messages(caught.value)] == [(key, True)]
 
 
+def test_storage_that_takes_rates_is_read_and_not_driven():
+    entry = {"prosumer": "home_01", "slot": "charger", "profile": "sunspec_storage", "url": "tcp://127.0.0.1:1502",
+             "ratings": {"power_kw": 5.0}}  # fmt: skip
+    assert bench_from({"devices": [entry]}).devices[0].mode == "read_only"
+    with pytest.raises(ScenarioError, match="command neither"):
+        bench_from({"devices": [{**entry, "mode": "armed"}]})
+    bench_from({"devices": [{**entry, "mode": "armed", "profile": "sunspec_storage_der"}]})
+
+
 @pytest.mark.parametrize("host", ["192.168.1.20", "charger.example.org", "0.0.0.0", "8.8.8.8"])
 def test_a_device_on_another_machine_needs_permission(host):
     entry = {"prosumer": "a", "url": f"tcp://{host}:502", **CHARGER}

@@ -248,3 +248,70 @@ def test_signs_of_life_repeat_only_what_was_commanded(tmp_path):
         assert len(set(one.set_points())) == 1
         assert one.held.statistics.keep_alives == len(one.set_points()) - 1 >= 3
         assert one.held.snapshot.power_kw == pytest.approx(-3.0, rel=0.03), "the device never fell back"
+
+
+@pytest.mark.parametrize("who", ["emergency stop", "end of the run"])
+def test_a_device_that_comes_back_without_a_fail_safe_takes_no_set_point_and_is_stopped_all_the_same(tmp_path, who):
+    with OneDevice(tmp_path, {**KEBA, "failsafe": None}) as one:
+        one.held.command = Command(-3.0)
+        one.cycle(3)
+        taken = len(one.set_points())
+        assert one.set_points()[-1] > 6
+        one.device.fault("silent")
+        one.cycle(2)
+        one.device.clear()
+        one.device.image.put("failsafe_timeout", 0)
+        time.sleep(0.05)
+        for _ in range(4):
+            one.cycle(1)
+            time.sleep(0.03)
+        assert one.held.snapshot.state is State.READING
+        assert len(one.set_points()) == taken
+        if who == "emergency stop":
+            one.stop.trip("smoke")
+            one.cycle(1)
+        else:
+            assert one.make_safe("the end")
+        assert one.set_points()[-1] == 0
+        assert one.held.snapshot.state is State.STOPPED
+
+
+def test_another_device_than_the_bench_expects_is_not_even_stopped(tmp_path):
+    keba = {**KEBA, "profile": "sunspec_inverter_three_phase", "slot": "inverter", "limits": {}, "failsafe": None}
+    with OneDevice(tmp_path, {**keba, "ratings": {"power_kw": 5.0}, "verify_identity": "4711"}) as one:
+        one.held.command = Command(3.0)
+        one.cycle(2)
+        one.stop.trip("smoke")
+        one.cycle(2)
+        assert one.make_safe()
+        assert list(one.device.writes) == []
+        assert "4711" in one.logged("refused")[0]["why"]
+
+
+def test_a_device_that_was_lost_is_looked_for_again_to_be_stopped(tmp_path):
+    with OneDevice(tmp_path, LIMITED) as one:
+        one.held.command = Command(-3.0)
+        one.cycle(3)
+        one.device.fault("silent")
+        one.cycle(1)
+        assert not one.make_safe("the end")
+        one.device.clear()
+        time.sleep(0.05)
+        assert one.make_safe("the end")
+        assert one.set_points()[-1] == 0
+
+
+def test_a_fail_safe_that_is_set_already_is_not_written_again(tmp_path):
+    heidelberg = {**LIMITED, "profile": "heidelberg_energy_control", "ratings": {"current_a": 16}}
+    with OneDevice(tmp_path, {**heidelberg, "failsafe": {"timeout_s": 30, "value": 0}}) as one:
+        one.held.command = Command(-3.0)
+        for _ in range(3):
+            one.cycle(2)
+            one.device.fault("silent")
+            one.cycle(1)
+            one.device.clear()
+            time.sleep(0.05)
+        assert len(one.logged("armed")) == 3
+        flash = {point.role for point in one.device.profile.points if point.non_volatile}
+        written = [line["role"] for line in one.logged() if line["ok"] and line["role"] in flash]
+        assert sorted(written) == ["failsafe_timeout", "standby_control"], "each once, and the current was right"

@@ -172,7 +172,7 @@ def test_a_run_that_cannot_be_is_refused_before_anything_happens(tmp_path, url, 
     assert not out.exists()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGKILL])
 def test_however_a_run_is_ended_devices_are_safe(bench, ending):
     file, server = bench
     text = file.read_text(encoding="utf-8")

@@ -1,7 +1,6 @@
 """Programs that others wrote, against our simulated devices and against our transport."""
 
 import asyncio
-import shutil
 import socket
 import struct
 import subprocess
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sunspec2.modbus.client
+from debian_packages import need
 from pyModbusTCP.client import ModbusClient
 from pyModbusTCP.server import DataBank, ModbusServer
 
@@ -227,8 +227,7 @@ def test_pymodbustcp_reads_and_writes_coils(serve: Any, clock: Any) -> None:
 
 
 def test_mbpoll_reads_a_charger(serve: Any, clock: Any) -> None:
-    if shutil.which("mbpoll") is None:
-        pytest.skip("mbpoll is not installed: this test needs the Debian package mbpoll")
+    need("mbpoll")
     _, device, url = serve("heidelberg_energy_control", clock=clock)
     clock.pass_s(1)
     command = ["mbpoll", "-m", "tcp", "-p", str(_port(url)), "-a", "1", "-0", "-1", "-q"]

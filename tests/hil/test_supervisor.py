@@ -9,13 +9,13 @@ from feederloop.hil.inspection import Inspection
 from feederloop.hil.reading import Quality, Reading
 from feederloop.hil.setpoints import SetpointScale
 from feederloop.hil.sunspec import nominal_places, resolve
-from feederloop.hil.supervisor import Command, Supervisor
+from feederloop.hil.supervisor import Command, FlashBudget, Supervisor
 
 POWERS = st.floats(-50, 50, allow_nan=False)
 BIDIRECTIONAL = {"slot": "charger", "profile": "wallbox_quasar_1", "ratings": {"power_kw": 7.4}}
 
 
-def supervisor_of(device, *, found=None, **more):
+def supervisor_of(device, *, found=None, flash=None, **more):
     bench = bench_of(device, **more)
     entry = bench.devices[0]
     profile = entry.device_profile
@@ -23,7 +23,7 @@ def supervisor_of(device, *, found=None, **more):
         profile = resolve(profile, nominal_places(profile))
     scale = SetpointScale(profile, entry.rated_kw, entry.rated_a, entry.ratings.phases)
     plate = {"import_kw": entry.import_kw, "export_kw": entry.export_kw, "timeout_s": 60.0, **(found or {})}
-    return Supervisor(entry, bench, scale, Inspection(True, **plate))
+    return Supervisor(entry, bench, scale, Inspection(True, **plate), flash)
 
 
 def sent_value(supervisor, command, now, **more):
@@ -146,3 +146,26 @@ def test_disobedience_of_register_and_of_power_is_told_after_the_settling_time()
     assert supervisor.verify(16.0, shown=10.0, power_kw=-2.35, voltage_v=230.0) == ""
     assert supervisor.verify(16.0, shown=10.0, power_kw=0.0, voltage_v=230.0) == ""
     assert supervisor.verify(16.0, shown=None, power_kw=None, voltage_v=None) == ""
+
+
+def test_after_an_order_that_nobody_knows_the_fate_of_less_is_written_at_once_and_more_is_not():
+    supervisor = supervisor_of({**CHARGER, "limits": {"write_interval_s": 30}})
+    assert sent_value(supervisor, Command(-3.0), 0.0) is not None
+    supervisor.forget(supervisor.due(supervisor.decide(Command(-5.0), 31.0), 31.0))
+    supervisor._last_time = 31.0
+    assert supervisor.due(supervisor.decide(Command(-6.0), 32.0), 32.0) is None
+    assert supervisor.due(supervisor.decide(Command(-4.0), 32.0), 32.0) is not None
+
+
+def test_the_budget_of_flash_is_not_refilled_by_losing_the_device(monkeypatch):
+    budget = FlashBudget(2)
+    bound = {"flash_writes_per_day": 2, "write_interval_s": 0}
+    for number in range(4):
+        shown = {} if number == 0 else {"setpoint": 10.0}
+        supervisor = supervisor_of({**CHARGER, "limits": bound}, found=shown, flash=budget)
+        if number == 0:
+            point = supervisor._scale.point.model_copy(update={"non_volatile": True})
+            monkeypatch.setattr(SetpointScale, "point", point)
+        taken = sent_value(supervisor, Command(-3.0), 10.0 * number)
+        assert (taken is not None) == (number < 2)
+    assert sent_value(supervisor, Command(-2.0), 60.0) is not None, "less than the register shows is always written"
