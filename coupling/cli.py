@@ -12,6 +12,7 @@ import typer
 from feederloop.coupling.compare.command import compare
 from feederloop.coupling.envelope_cli import app as envelope_app
 from feederloop.coupling.market_cli import market
+from feederloop.coupling.show_cli import plot, report
 from feederloop.hil.cli import app as hil_app
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ app.add_typer(envelope_app)
 app.add_typer(hil_app)
 app.command()(compare)
 app.command()(market)
+app.command()(report)
+app.command()(plot)
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the bare name of a shipped scenario.")

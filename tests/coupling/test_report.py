@@ -14,13 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from feederloop.coupling.cli import app
 from feederloop.coupling.report import write_report
 from feederloop.coupling.report.packing import GAP
 from feederloop.coupling.report.page import SCRIPTS
 from feederloop.coupling.report.shell import ASSETS
 from feederloop.coupling.report.timeline import stride_for
 from feederloop.coupling.run import run
+from feederloop.simulators.errors import InputError
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 SECTIONS = {
@@ -312,6 +315,122 @@ def test_a_report_is_small_and_quick(runs):
     file = write_report(runs / "doe_lem")
     assert time.perf_counter() - began < 2.0
     assert file.stat().st_size < 1.2e6
+
+
+def test_the_command_line_makes_a_report_anew(folder, tmp_path):
+    (folder / "report.html").unlink()
+    made = CliRunner().invoke(app, ["report", str(folder)])
+    assert made.output.strip() == str(folder / "report.html")
+    assert Page((folder / "report.html").read_text(encoding="utf-8")).sections == SECTIONS["doe_lem"]
+    elsewhere = CliRunner().invoke(app, ["report", str(folder), "--out", str(tmp_path / "mine.html")])
+    assert elsewhere.exit_code == 0
+    assert (tmp_path / "mine.html").is_file()
+    none = CliRunner().invoke(app, ["report", str(tmp_path / "nothing")])
+    assert isinstance(none.exception, InputError)
+
+
+def test_a_reference_is_shown_beside_the_run(runs, folder, tmp_path):
+    summary = json.loads((runs / "uncoordinated" / "summary.json").read_text())
+    other = shutil.copytree(runs / "uncoordinated", tmp_path / "other")
+    summary["voltage"] |= {"customer_violation_share_as_60038": 0.5, "max_10min_v": 261.3}
+    (other / "summary.json").write_text(json.dumps(summary))
+    page = Page(write_report(folder, reference=other).read_text(encoding="utf-8"))
+    assert "What was it like without coordination?" in page.text
+    assert "261.3 V, 6 of 12 customers outside" in page.text
+    assert "Without coordination" in page.text
+    assert "Without coordination" not in read(folder).text
+
+
+def test_a_reference_of_other_homes_is_refused(runs, folder, tmp_path):
+    other = shutil.copytree(runs / "uncoordinated", tmp_path / "other")
+    scenario = yaml.safe_load((other / "scenario.yaml").read_text())
+    (other / "scenario.yaml").write_text(yaml.safe_dump(scenario | {"seed": 99}))
+    with pytest.raises(InputError, match="not the same seed"):
+        write_report(folder, reference=other)
+
+
+def test_a_run_of_another_version_says_so(folder):
+    change_status(folder, versions={"feederloop": "0.0.7"})
+    (folder / "topology.json").unlink()
+    page = read(folder)
+    assert "made by version 0.0.7" in page.text
+    # without the file the map is made from the network that the scenario names
+    assert "map" in page.sections
+
+
+def test_without_a_network_there_is_no_map(folder):
+    (folder / "topology.json").unlink()
+    scenario = yaml.safe_load((folder / "scenario.yaml").read_text())
+    scenario["grid"]["network"] = "moved.json"
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(scenario))
+    assert read(folder).sections == [name for name in SECTIONS["doe_lem"] if name != "map"]
+
+
+def test_frames_of_the_map_hold_the_worst_of_their_time(runs):
+    folder = runs / "doe_lem"
+    data = Page((folder / "report.html").read_text(encoding="utf-8")).data["map"]
+    buses = pd.read_parquet(folder / "grid_bus.parquet")
+    buses = buses[buses["v_b_v"] < 1000]
+    frame = (buses["time"] - buses["time"].min()).dt.total_seconds() // data["frame_s"]
+    wanted = buses.groupby([frame, "bus"])["v_b_v"].agg(lambda v: v.iloc[(v - 234.6).abs().argmax()]).unstack()
+    found = numbers(data["layers"][0]["buses"]["b"]).reshape(data["frames"], -1)
+    names = data["topology"]["buses"]["name"]
+    np.testing.assert_allclose(found[:, [names.index(bus) for bus in wanted]], wanted, atol=0.0051)
+    net = {layer["key"]: numbers(layer["points"]) for layer in data["layers"] if layer["key"] == "net"}["net"]
+    points = pd.read_parquet(folder / "connection_point.parquet")
+    assert net.sum() == pytest.approx(points["p_kw"].sum() * 300 / 3600, abs=0.03)
+
+
+def test_orders_of_the_page_are_those_of_the_table(runs):
+    folder = runs / "doe_lem"
+    found = Page((folder / "report.html").read_text(encoding="utf-8")).data["market"]["orders"]
+    orders = pd.read_parquet(folder / "orders.parquet")
+    kwh, ask = numbers(found["kwh"]), numbers(found["ask"])
+    for side, chosen in (("ask", ask == 1), ("bid", ask == 0)):
+        assert kwh[chosen].sum() == pytest.approx(orders.loc[orders["side"] == side, "kwh"].sum(), abs=0.05)
+
+
+def test_statements_on_the_page_add_up(runs):
+    data = Page((runs / "doe_lem" / "report.html").read_text(encoding="utf-8")).data["prosumer"]
+    days = np.array([row[6:] for row in data["statements"]])
+    assert len(days) >= 12
+    np.testing.assert_array_equal(days[:, :5].sum(axis=1), days[:, 5])
+    settled = pd.read_parquet(runs / "doe_lem" / "settlement.parquet")
+    assert days[:, 5].sum() == pytest.approx(100 * settled["total_money"].sum(), abs=len(days))
+
+
+def test_every_prosumer_has_a_row_with_what_it_paid(runs):
+    page = Page((runs / "doe_lem" / "report.html").read_text(encoding="utf-8"))
+    rows = [attrs for tag, attrs in page.elements if tag == "button" and "data-place" in attrs]
+    assert [row["data-place"] for row in rows] == [str(place) for place in range(12)]
+    total = pd.read_parquet(runs / "doe_lem" / "settlement.parquet").groupby("prosumer")["total_money"].sum()
+    keys = [float(attrs["data-key"]) for tag, attrs in page.elements if tag == "td" and "data-key" in attrs]
+    np.testing.assert_allclose(np.array(keys).reshape(12, -1)[:, -1], total, atol=1e-6)
+
+
+def test_devices_of_a_bench_are_shown(folder):
+    points = pd.read_parquet(folder / "connection_point.parquet")
+    points = points[points["prosumer"] == "home_03"]
+    table = points[["time", "prosumer"]].assign(
+        slot="inverter", asked_kw=2.0, sent_kw=1.9, p_kw=1.5, soc_percent=np.nan, age_s=0.0, quality="good",
+        state="armed", reason="",
+    )  # fmt: skip
+    table.iloc[-6:, table.columns.get_loc("quality")] = "bad"
+    table.to_parquet(folder / "device_io.parquet", index=False)
+    (folder / "bench").mkdir()
+    entries = [
+        {"time": "2026-01-01T00:00:00.000+00:00", "kind": "lost", "device": HOSTILE, "who": "bench", "why": HOSTILE},
+        {"time": "2026-01-01T00:00:01.000+00:00", "kind": "write", "device": "d", "role": "p", "new": 1, "ok": True},
+    ]
+    (folder / "bench" / "audit.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    page = read(folder)
+    assert "devices" in page.sections
+    assert "75.0 % of their readings were good" in page.text.replace("\u00a0", " ")
+    assert "1 writes to devices and 1 other events" in page.text
+    assert page.text.count(HOSTILE) == 2
+    assert_draws(folder)
+    (folder / "bench" / "audit.jsonl").write_text('{"kind": "lo')
+    assert "Audit log" not in read(folder).text
 
 
 def test_the_vendored_library_is_what_its_readme_says():
