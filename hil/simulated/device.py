@@ -67,7 +67,7 @@ class SimulatedDevice:
         self._away_until = -float("inf")
         self._fallen = False
         self._shown: dict[str, Output] = {}
-        self._shown_roles = [role for role in self.physics.outputs() if self.profile.has(role)]
+        self._shown_roles = frozenset(role for role in self.physics.outputs() if self.profile.has(role))
         self._shows_validity = self.profile.has("setpoint_valid_remaining")
         self._begin()
 
@@ -76,7 +76,6 @@ class SimulatedDevice:
         with self._lock:
             self._live()
             self.physics.set(attribute, value)
-            self._show()
 
     def fault(self, name: str, **parameters: float) -> None:
         """Switch a fault on (see `feederloop.hil.simulated.faults.Fault`), from any thread."""
@@ -94,6 +93,7 @@ class SimulatedDevice:
         """Return what the device would say of a role now, faults aside."""
         with self._lock:
             self._live()
+            self._show()
             return self.image.value(role)
 
     @property
@@ -116,6 +116,8 @@ class SimulatedDevice:
                 self._hear()
             facts = self.profile.transport
             cells = self.image.cells_of(table, address, count)
+            # Bits are answered in whole words of them.
+            self._show(cells if table in ("holding", "input") else None)
             if facts.one_value_per_read and (cells is None or len(cells) != 1):
                 return ILLEGAL_ADDRESS
             if count > facts.max_block:
@@ -134,6 +136,8 @@ class SimulatedDevice:
             if refused := self._refusal(function, table, address, words):
                 return refused
             self._last_write = self._now
+            # What is written stays in its register until the physics says something else than before.
+            self._show()
             for cell in self.image.cells_of(table, address, len(words)) or ():
                 part = words[cell.address - address : cell.address - address + cell.count]
                 self._take(cell, part)
@@ -207,17 +211,18 @@ class SimulatedDevice:
             self._fall_back()
         self.physics.advance(now - self._now)
         self._now = now
-        self._show()
 
-    def _show(self) -> None:
+    def _show(self, cells: Sequence[Cell] | None = None) -> None:
+        """Put what the physics says into the registers, those of all roles or of some cells."""
+        asked = self._shown_roles if cells is None else [cell.point.role for cell in cells if cell.point is not None]
         outputs = self.physics.outputs()
-        for role in self._shown_roles:
+        for role in self._shown_roles.intersection(asked):
             value = outputs[role]
             # Most values stand still between two requests, and encoding is what a request costs.
             if self._shown.get(role, self) != value:
                 self._shown[role] = value
                 self.image.put(role, value)
-        if self._shows_validity:
+        if self._shows_validity and (cells is None or "setpoint_valid_remaining" in asked):
             left = self._heard + (self._timeout_s() or 0.0) - self._now
             self.image.put("setpoint_valid_remaining", max(0.0, left))
 

@@ -71,6 +71,11 @@ class Faults:
         """Switch one fault off, or all."""
         self._active = {} if fault is None else {name: value for name, value in self._active.items() if name != fault}
 
+    @property
+    def any(self) -> bool:
+        """Whether one is on."""
+        return bool(self._active)
+
     def has(self, fault: Fault) -> bool:
         """Whether a fault is on."""
         return fault in self._active

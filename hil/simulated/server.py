@@ -24,17 +24,13 @@ from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer
 from pymodbus.server.requesthandler import ServerRequestHandler
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from feederloop.hil.address import DeviceAddress
-from feederloop.hil.profile import Table
+from feederloop.hil.simulated.answers import respond, sim_device
 from feederloop.hil.simulated.device import SimulatedDevice
 from feederloop.hil.simulated.faults import Fault
 from feederloop.simulators.errors import InputError
 
-_TABLES: dict[int, Table] = {1: "coil", 2: "discrete", 3: "holding", 4: "input", 5: "coil", 6: "holding", 15: "coil"}
-_TABLES[16] = "holding"
-_REGISTER_TABLES: tuple[Table, Table] = ("holding", "input")
 _GARBAGE = bytes(range(0x51, 0x5B))
 
 
@@ -46,10 +42,24 @@ class _Handler(ServerRequestHandler):
     """
 
     def handle_later(self) -> None:
+        if self._answer_at_once():
+            return
         # Inherited, this goes by way of another thread's future, which costs more than the answer does.
         task = self.loop.create_task(self.handle_request())
         self.server.answering.add(task)
         task.add_done_callback(self.server.answering.discard)
+
+    def _answer_at_once(self) -> bool:
+        """Answer a read or write of registers of a device without faults; whatever else there is takes longer."""
+        pdu = self.last_pdu
+        device = None if pdu is None else self.server.device_for(pdu.dev_id)
+        if pdu is None or device is None or device.away or device.faults.any:
+            return False
+        response = respond(device, pdu)
+        if response is None:
+            return False
+        self._answer(response, pdu, self.last_addr)
+        return True
 
     async def handle_request(self) -> None:
         pdu, addr = self.last_pdu, self.last_addr
@@ -115,8 +125,8 @@ class _Serving:
 
     def device_for(self, unit: int) -> SimulatedDevice | None:
         """Return the device that answers to a unit id."""
-        others = (device for device in self.devices.values() if device.any_unit)
-        return self.devices.get(unit) or next(others, None)
+        known = self.devices.get(unit)
+        return known or next((device for device in self.devices.values() if device.any_unit), None)
 
 
 class _TcpServer(_Serving, ModbusTcpServer):
@@ -162,10 +172,10 @@ async def serve(
     if len(units) != len(devices) or not devices:
         raise InputError("devices on one line need unit ids of their own", key="unit", value=sorted(units))
     address = DeviceAddress.parse(url, devices[0].profile)
-    context = [_sim_device(device, unit) for unit, device in units.items()]
+    context = [sim_device(device, unit) for unit, device in units.items()]
     catch_all = next((device for device in devices if device.any_unit), None)
     if catch_all is not None and 0 not in units:
-        context.append(_sim_device(catch_all, 0))
+        context.append(sim_device(catch_all, 0))
     server: _TcpServer | _TlsServer | _SerialServer
     if address.protocol == "rtu":
         server = _SerialServer(
@@ -187,69 +197,6 @@ async def serve(
     port = cast(asyncio.Server, server.transport).sockets[0].getsockname()[1]
     host = f"[{address.host}]" if ":" in address.host else address.host
     return Served(server, f"{address.protocol}://{host}:{port}")
-
-
-def _sim_device(device: SimulatedDevice, unit: int) -> SimDevice:
-    bits = [SimData(first, count, values=False, datatype=DataType.BITS) for first, count in device.image.spans("coil")]
-    inputs = [
-        SimData(first, count, values=False, datatype=DataType.BITS) for first, count in device.image.spans("discrete")
-    ]
-    holding, readings = (
-        [SimData(first, count, datatype=DataType.REGISTERS) for first, count in device.image.spans(table)]
-        for table in _REGISTER_TABLES
-    )
-    # pymodbus wants something in each of the four; what is not in the image is refused by the action.
-    nothing = [SimData(0, 16, values=False, datatype=DataType.BITS)]
-    none = [SimData(0, datatype=DataType.INVALID)]
-    simdata = (bits or nothing, inputs or list(nothing), holding or none, readings or list(none))
-
-    async def action(
-        function: int, start: int, address: int, count: int, registers: list[int], values: list[Any] | None
-    ) -> ExcCodes | None:
-        return _act(device, function, start, address, count, registers, values)
-
-    return SimDevice(id=unit, simdata=simdata, action=action)
-
-
-def _act(
-    device: SimulatedDevice,
-    function: int,
-    start: int,
-    address: int,
-    count: int,
-    registers: list[int],
-    values: list[Any] | None,
-) -> ExcCodes | None:
-    if function not in _TABLES:
-        return ExcCodes.ILLEGAL_FUNCTION
-    table = _TABLES[function]
-    if values is not None:
-        refused = device.write(function, table, address, [int(value) for value in values])
-        return None if refused is None else ExcCodes(refused)
-    if table in ("coil", "discrete"):
-        return _show_bits(device, table, start, address, registers)
-    if function == 6:
-        # pymodbus reads back what it wrote; the device may not let that register be read.
-        words: tuple[int, ...] | int = device.image.words(table, address, count) or ()
-    else:
-        words = device.read(table, address, count)
-    if isinstance(words, int):
-        return ExcCodes(words)
-    registers[address - start : address - start + count] = words
-    return None
-
-
-def _show_bits(
-    device: SimulatedDevice, table: Table, start: int, address: int, registers: list[int]
-) -> ExcCodes | None:
-    answer = device.read(table, address, 1)
-    if isinstance(answer, int):
-        return ExcCodes(answer)
-    for first, count in device.image.spans(table):
-        for offset, bit in enumerate(device.image.words(table, first, count) or ()):
-            word, place = divmod(first + offset, 16)
-            registers[word - start] = registers[word - start] & ~(1 << place) | bit << place
-    return None
 
 
 async def _abandon_answers() -> None:
