@@ -17,7 +17,7 @@ LOCK = printf 'setuptools>=77\n' | UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo-hil test check bench lock build clean
+.PHONY: help run demo-hil test check bench docs lock build clean
 
 help:  ## show this
 	@echo "feederloop: local energy markets inside dynamic operating envelopes"
@@ -40,16 +40,21 @@ check: $(VENV)/.installed-dev  ## check style and types
 bench: $(VENV)/.installed-dev  ## measure against peers and floors: ARGS="matcher" for some
 	@$(IN_VENV) benchmarks/run.py $(ARGS)
 
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.installed-dev  ## make the site of docs/, in site/; it needs no network, neither to make nor to read
+	@$(IN_VENV) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 lock: $(VENV)/.installed-uv  ## bring the lock files in line with setup.cfg: LOCK_ARGS=--upgrade for later versions
 	@$(LOCK) --output-file requirements.lock setup.cfg -
-	@$(LOCK) --constraints requirements.lock --extra test --extra dev --output-file requirements-dev.lock setup.cfg -
+	@$(LOCK) --constraints requirements.lock --extra test --extra docs --extra dev --output-file requirements-dev.lock setup.cfg -
 
 build: $(VENV)/.installed-dev  ## make the source distribution and the wheel, in dist/
 	@rm -rf build dist
 	@$(IN_VENV) -m build --no-isolation
 
 clean:  ## remove what was made here, other than results in runs/
-	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .typing
+	rm -rf $(VENV) build dist site *.egg-info .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .typing
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:

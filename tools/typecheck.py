@@ -12,22 +12,30 @@ from pathlib import Path
 ROOMS = ("simulators", "coupling", "scenarios", "hil")
 
 
-def main() -> int:
-    """Link the rooms below `.typing/feederloop` and check them; arguments name files relative to the repository."""
-    root = Path(__file__).resolve().parent.parent
-    tree = root / ".typing" / "feederloop"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def linked_rooms() -> Path:
+    """Link the rooms below `.typing/feederloop` as they are imported, and return the folder `.typing`."""
+    tree = ROOT / ".typing" / "feederloop"
     tree.mkdir(parents=True, exist_ok=True)
-    sources = {room: root / room for room in ROOMS} | {
-        path.name: path for path in (root / "feederloop").iterdir() if path.name != "__pycache__"
+    sources = {room: ROOT / room for room in ROOMS} | {
+        path.name: path for path in (ROOT / "feederloop").iterdir() if path.name != "__pycache__"
     }
     for name, source in sources.items():
         if not (tree / name).exists():
             (tree / name).unlink(missing_ok=True)
             (tree / name).symlink_to(source)
+    return tree.parent
+
+
+def main() -> int:
+    """Check the rooms; arguments name files relative to the repository."""
+    tree = linked_rooms()
     files = [f"feederloop/{name}" for name in sys.argv[1:]] or ["feederloop"]
-    command = [sys.executable, "-m", "mypy", "--config-file", str(root / "pyproject.toml"), *files]
-    environment = os.environ | {"MYPYPATH": str(tree.parent)}
-    return subprocess.run(command, cwd=tree.parent, env=environment, check=False).returncode
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), *files]
+    environment = os.environ | {"MYPYPATH": str(tree)}
+    return subprocess.run(command, cwd=tree, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

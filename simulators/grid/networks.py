@@ -195,6 +195,9 @@ def repeat_feeder(net: pp.pandapowerNet, feeders: int) -> pp.pandapowerNet:
 def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     """Fill in zero-sequence data that the network lacks, in place, and return what was assumed.
 
+    The vector group loses its clock number (Dyn5 becomes Dyn), as `shift_degree` has it: pandapower's standard types have
+    one, its unbalanced power flow knows groups without. Yzn keeps it and is refused there: it needs data of its own.
+
     Cables: r0 = 4 r1 and x0 = x1, as four-core LV cable with the neutral as return has. Transformers: Dyn, vk0 = vk.
     """
     assumed = []
@@ -208,6 +211,7 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
                 "mag0_rx": 0.0, "si0_hv_partial": 0.9, "vector_group": "Dyn"}  # fmt: skip
     if _fill(trafo, defaults):
         assumed.append("transformers lack zero-sequence data: assumed Dyn with vk0 = vk")
+    trafo["vector_group"] = trafo["vector_group"].astype(str).str.replace(r"^(Dyn|YNyn)\d+$", r"\1", regex=True)
     _fill(net.ext_grid, {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1})
     return assumed
 

@@ -184,6 +184,13 @@ class TestEnsureZeroSequence:
         feeder = Feeder.from_network(net, connection_points(net))
         assert feeder.assumed == ()  # it is all there now
 
+    def test_clock_numbers_of_standard_types_are_left_to_the_shift(self):
+        net = networks.meshed()
+        pp.create_transformer(net, 0, 1, std_type="0.4 MVA 10/0.4 kV")
+        assert net.trafo["vector_group"].tolist()[-1] == "Dyn5"
+        ensure_zero_sequence(net)
+        assert net.trafo["vector_group"].tolist()[-1] == "Dyn"
+
     def test_one_missing_value_does_not_touch_the_others(self):
         net = networks.meshed()
         net.line.loc[1, "r0_ohm_per_km"] = np.nan
