@@ -113,6 +113,10 @@ def check(
     """Check a scenario and the files that it names, without running it."""
     loaded = _checked(scenario, overrides, days, seed)
     steps = loaded.time.duration_s // loaded.time.step_s
+    from feederloop.coupling.scenario.check import assumed_of_network
+
+    for assumption in assumed_of_network(loaded):
+        typer.echo(f"note: {assumption}")
     typer.echo(f"{loaded.name}: valid ({loaded.scheme}, {steps} steps of {loaded.time.step_s} s)")
 
 

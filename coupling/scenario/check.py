@@ -27,6 +27,13 @@ def check_scenario(scenario: Scenario) -> list[Problem]:
     return _Check(scenario).run()
 
 
+def assumed_of_network(scenario: Scenario) -> list[str]:
+    """Return what the scenario's network lacks and is assumed."""
+    from feederloop.simulators.grid.networks import ensure_zero_sequence, load_network
+
+    return ensure_zero_sequence(load_network(scenario.grid.network))
+
+
 class _Check:
     """Collects problems; what one of them makes impossible to check is left out."""
 

@@ -17,7 +17,7 @@ class Grid(Section):
         "european_lv",
         "Name of a shipped network (european_lv: IEEE European low-voltage feeder, 55 connection points; street_12: "
         "12 connection points) or the path of a pandapower JSON file, relative to this scenario. Connection points are "
-        "its asymmetric loads",
+        "its loads: asymmetric ones on the phases on which they draw, balanced ones on all three",
         min_length=1,
     )
     feeders: Count = quantity(1, "1", "Copies of the low-voltage feeder behind the transformer", ge=1, le=50)
