@@ -228,7 +228,8 @@ TABLES: Mapping[str, TableContent] = {
 
 _UNITS = {
     "_per_kwh": "1/kWh", "_percent": "%", "_money": "money", "_kwh_per_day": "kWh/d", "_kwh": "kWh", "_kvar": "kvar",
-    "_kva": "kVA", "_kwp": "kWp", "_kw": "kW", "_vh": "V h", "_hours": "h", "_mb": "MB", "_deg": "°", "_v": "V", "_s": "s",
+    "_kva": "kVA", "_kwp": "kWp", "_kw": "kW", "_vh": "V h", "_hours": "h", "_mb": "MB", "_deg": "°", "_v": "V",
+    "_s": "s",
 }  # fmt: skip
 
 

@@ -100,10 +100,13 @@ def dataset(name: str, frame: pd.DataFrame, attrs: Mapping[str, Any]) -> "xr.Dat
         joint = f"{quantity}_{unit}"
         if joint not in variables:
             each = [arrays.get(f"{quantity}_{phase}_{unit}", np.full(axes.shape, np.nan)) for phase in PHASES]
-            told = {"units": unit_of(column), "long_name": meaning_of(name, column).replace(f" phase {by_phase[2]}", "")}
+            told = {
+                "units": unit_of(column),
+                "long_name": meaning_of(name, column).replace(f" of phase {by_phase[2]}", ""),
+            }
             variables[joint] = ((*keys, "phase"), np.stack(each, axis=-1), told)
     coordinates: dict[str, Any] = {
-        key: (key, _without_zone(axis) if key in TIMES else axis.to_numpy(), {"long_name": meaning_of(name, key)})
+        key: (key, _without_zone(axis) if key in TIMES else axis, {"long_name": meaning_of(name, key)})
         for key, axis in zip(keys, axes.members, strict=True)
     }
     if any("phase" in variable[0] for variable in variables.values()):
@@ -135,7 +138,9 @@ class _Axes:
     def of(cls, frame: pd.DataFrame, keys: tuple[str, ...]) -> "_Axes":
         found = [pd.factorize(frame[key], sort=key in TIMES) for key in keys]
         shape = tuple(len(members) for _, members in found)
-        cells = np.ravel_multi_index(tuple(places for places, _ in found), shape) if len(frame) else np.empty(0, np.intp)
+        cells = (
+            np.ravel_multi_index(tuple(places for places, _ in found), shape) if len(frame) else np.empty(0, np.intp)
+        )
         whole = bool((np.bincount(cells, minlength=math.prod(shape)) > 0).all())
         return cls(tuple(pd.Index(members) for _, members in found), cells, whole)
 
@@ -156,5 +161,5 @@ class _Axes:
         return result.reshape(self.shape)
 
 
-def _without_zone(times: pd.Index) -> NDArray[np.datetime64]:
-    return pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None).as_unit("ns").to_numpy()
+def _without_zone(times: pd.Index) -> pd.Index:
+    return pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None).as_unit("ns")

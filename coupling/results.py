@@ -142,7 +142,9 @@ class Run:
         try:
             frame: pd.DataFrame = read_table(self.folder, name).to_pandas()
         except (ArrowInvalid, OSError) as error:
-            raise InputError(f"The table cannot be read ({error}).", file=self.folder, key="table", value=name) from error
+            raise InputError(
+                f"The table cannot be read ({error}).", file=self.folder, key="table", value=name
+            ) from error
         frame.attrs["units"] = {column: unit for column in map(str, frame.columns) if (unit := unit_of(column))}
         return frame
 

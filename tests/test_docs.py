@@ -6,11 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import typer
+import yaml
 
-from feederloop.coupling.scenario import shipped_scenarios
+from feederloop.coupling.cli import app
+from feederloop.coupling.scenario import load_scenario, shipped_scenarios
+from feederloop.coupling.scenario.model import scenario_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -36,7 +41,8 @@ def commands(console: str) -> Iterator[tuple[str, str]]:
 
 
 def runnable(page: Path) -> bool:
-    return any(typed.startswith("feederloop ") for _, text in blocks(page, "console") for typed, _ in commands(text))
+    typed = [typed for _, text in blocks(page, "console") for typed, _ in commands(text)]
+    return bool(blocks(page, "python")) or any(line.startswith("feederloop ") for line in typed)
 
 
 def check_command(typed: str, shown: str, folder: Path) -> None:
@@ -73,6 +79,35 @@ def check_code(code: str, folder: Path) -> None:
         assert done.stdout.splitlines() == promised
 
 
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    """Find the command that a line calls, and the words that are left for it."""
+    command = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    if below := getattr(command, "commands", None):
+        if "publish" in below:  # `envelope NETWORK POINTS` is `envelope publish NETWORK POINTS`
+            return below["publish"], words
+        assert not words or words[0].startswith("-"), f"no command {words[0]}"
+    return command, words
+
+
+def options_of(command: Any) -> set[str]:
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+
+
+def options_in(words: list[str]) -> set[str]:
+    return {word.partition("=")[0].rstrip(",") for word in words if word.startswith("--")}
+
+
+def every_command(command: Any) -> Iterator[Any]:
+    yield command
+    for below in getattr(command, "commands", {}).values():
+        yield from every_command(below)
+
+
+ALL_OPTIONS = set().union(*map(options_of, every_command(typer.main.get_command(app))))
+
+
 def homes_with_tables(page: Path, folder: Path) -> None:
     (folder / "mine.yaml").write_text(blocks(page, "yaml")[0][1], encoding="utf-8")
     tables = [text for _, text in blocks(page, "csv")]
@@ -89,9 +124,19 @@ def half_a_day_of_prices(page: Path, folder: Path) -> None:
     prices.to_csv(folder / "prices.csv", index=False)
 
 
+def book_of_orders(page: Path, folder: Path) -> None:
+    (folder / "orders.csv").write_text(blocks(page, "csv")[0][1], encoding="utf-8")
+
+
+def day_of_the_lane(page: Path, folder: Path) -> None:
+    (folder / "mill_lane.yaml").write_text(blocks(page, "yaml")[0][1], encoding="utf-8")
+
+
 GIVEN: dict[str, Callable[[Path, Path], None]] = {
+    "docs/explanation/mechanisms.md": book_of_orders,
     "docs/how-to/own-data.md": homes_with_tables,
     "docs/how-to/own-tariff.md": half_a_day_of_prices,
+    "docs/tutorial/own-feeder.md": day_of_the_lane,
 }
 
 # Guides whose commands need more than a folder; each has a test of its own that runs them.
@@ -113,6 +158,31 @@ def test_what_a_page_says_to_type_does_what_it_shows(page: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_options_in_the_text_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    prose = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", BLOCK.sub("", text))]
+    shown = [typed for _, block in blocks(page, "console") for typed, _ in commands(block)]
+    shown += [re.sub(r"\s+#.*", "", line) for _, block in blocks(page, "sh") for line in block.splitlines()]
+    typed = [part.strip() for line in (*prose, *shown) for part in line.split("&&")]
+    for line in typed:
+        if line.startswith("feederloop ") and "COMMAND" not in line:
+            command, words = command_of(shlex.split(line)[1:])
+            assert options_in(words) <= options_of(command), line
+        elif line.startswith("--"):
+            assert options_in([line.split()[0]]) <= ALL_OPTIONS, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_scenarios_shown_are_accepted(page: Path, tmp_path: Path) -> None:
+    for _, text in blocks(page, "yaml"):
+        keys = yaml.safe_load(text)
+        if isinstance(keys, dict) and set(keys) <= set(scenario_schema()["properties"]):
+            (tmp_path / "shown.yaml").write_text(yaml.safe_dump({"extends": "minimal.yaml", **keys}), encoding="utf-8")
+            (tmp_path / "minimal.yaml").write_bytes(shipped_scenarios()["minimal"].read_bytes())
+            load_scenario(tmp_path / "shown.yaml")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
@@ -129,8 +199,6 @@ def test_targets_of_make_exist(page: Path) -> None:
 
 
 def test_the_readme_lists_every_command_and_scenario() -> None:
-    from feederloop.coupling.cli import app
-
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
     assert [command for command in commands if f"`feederloop {command}" not in text] == []

@@ -17,9 +17,10 @@ def voltage(tables: Tables, facts: RunFacts) -> Group:
     - min_v, max_v: extremes of the 5-min means at connection points;
       min_10min_v, max_10min_v: of the 10-min means, which standards judge by.
     - customer_violation_share: customers with any 10-min mean outside the scenario's limits, of all customers;
-      …_as_60038: outside 216.2 to 253 V; …_0_95_to_1_05_pu: outside 5 % of nominal;
-      …_en_50160: more than 5 % of the means outside 10 % of nominal, or any below -15 % or above +10 %
-      (EN 50160 counts this over a week, here over the run).
+      customer_violation_share_as_60038: outside 216.2 to 253 V;
+      customer_violation_share_0_95_to_1_05_pu: outside 5 % of nominal;
+      customer_violation_share_en_50160: more than 5 % of the means outside 10 % of nominal, or any below -15 % or above
+      +10 % (EN 50160 counts this over a week, here over the run).
     - violation_vh: volts outside the scenario's limits times hours, summed over customers, of 10-min means.
     - bus_min_v, bus_max_v: extremes over all low-voltage buses and phases, step by step.
     """
@@ -54,8 +55,8 @@ def congestion(tables: Tables, facts: RunFacts) -> Group:
     """Loading of lines and transformers, phase by phase, and losses.
 
     - max_line_loading_percent, max_transformer_loading_percent: the worst phase in any step.
-    - overload_hours: time in which any branch was above its limit; line_overload_hours and
-      transformer_overload_hours: summed over the branches of that kind.
+    - overload_hours: time in which any branch was above its limit; line_overload_hours, transformer_overload_hours:
+      summed over the branches of that kind.
     - losses_kwh: in lines and transformers; losses_share: of the energy fed in by the source and by exporting
       connection points.
     """

@@ -195,8 +195,8 @@ def repeat_feeder(net: pp.pandapowerNet, feeders: int) -> pp.pandapowerNet:
 def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     """Fill in zero-sequence data that the network lacks, in place, and return what was assumed.
 
-    The vector group loses its clock number (Dyn5 becomes Dyn), as `shift_degree` has it: pandapower's standard types have
-    one, its unbalanced power flow knows groups without. Yzn keeps it and is refused there: it needs data of its own.
+    The vector group loses its clock number (Dyn5 becomes Dyn), which `shift_degree` has, too: standard types of
+    pandapower have one, its unbalanced power flow knows groups without. Yzn keeps it and is refused: it needs own data.
 
     Cables: r0 = 4 r1 and x0 = x1, as four-core LV cable with the neutral as return has. Transformers: Dyn, vk0 = vk.
     """

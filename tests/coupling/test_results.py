@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -122,3 +124,116 @@ def test_the_package_offers_what_users_need_without_importing_it_at_once():
     assert set(dir(feederloop)) == {"__version__", "envelopes", "load_scenario", "open_run", "run"}
     with pytest.raises(AttributeError, match="no attribute 'rnu'"):
         feederloop.rnu  # noqa: B018
+
+
+STEPS = pd.date_range("2016-06-15 11:00", periods=3, freq="5min", tz="UTC").as_unit("ms")
+
+
+def write(folder, name, **columns):
+    pd.DataFrame(columns).to_parquet(folder / f"{name}.parquet", index=False)
+
+
+@pytest.fixture
+def points(folder):
+    """Three steps of two homes, of which the last row of the last step is missing, in a zone that is not UTC."""
+    (folder / "scenario.yaml").write_text("time: {time_zone: Europe/London}\n")
+    write(folder, "connection_point", time=STEPS.repeat(2)[:5], prosumer=[*"babab"], p_kw=[1.0, 2.0, 3.0, 4.0, 5.0])
+    return folder
+
+
+def test_a_table_knows_its_units(points):
+    assert open_run(points).table("connection_point").attrs["units"] == {"p_kw": "kW"}
+
+
+def test_a_series_is_in_local_time_with_a_column_per_home(points):
+    series = open_run(points).series("connection_point", "p_kw")
+    assert str(series.index.tz) == "Europe/London"
+    assert series.index[0] == pd.Timestamp("2016-06-15 12:00+01:00")
+    assert list(series.columns) == ["b", "a"]
+    assert series["b"].tolist() == [1.0, 3.0, 5.0]
+    assert series["a"].tolist()[:2] == [2.0, 4.0]
+    assert np.isnan(series["a"].iloc[2])
+    assert series.attrs["units"] == "kW"
+
+
+def test_a_series_of_a_table_with_one_row_per_time_has_one_column(folder):
+    write(folder, "grid", time=STEPS, losses_kw=[0.1, 0.2, 0.3])
+    assert open_run(folder).series("grid", "losses_kw").to_dict("list") == {"losses_kw": [0.1, 0.2, 0.3]}
+
+
+def test_a_dataset_has_the_table_s_axes_and_says_what_is_in_it(points):
+    dataset = open_run(points).dataset("connection_point")
+    assert dataset.p_kw.dims == ("time", "prosumer")
+    assert dataset.p_kw.sel(time="2016-06-15T11:05", prosumer="a").item() == 4.0
+    assert np.isnan(dataset.p_kw.sel(time="2016-06-15T11:10", prosumer="a").item())
+    assert dataset.p_kw.attrs["units"] == "kW"
+    assert dataset.attrs["time_zone"] == "Europe/London"
+    assert dataset.attrs["status"] == "complete"
+
+
+def test_columns_per_phase_become_an_axis(folder):
+    write(
+        folder,
+        "grid_bus",
+        time=STEPS,
+        bus=[7, 7, 7],
+        v_a_v=[1.0] * 3,
+        v_b_v=[2.0] * 3,
+        v_c_v=[3.0] * 3,
+        vuf_percent=0.5,
+    )
+    dataset = open_run(folder).dataset("grid_bus")
+    assert dataset.v_v.dims == ("time", "bus", "phase")
+    assert dataset.v_v.sel(bus=7, phase="b").values.tolist() == [2.0, 2.0, 2.0]
+    assert dataset.vuf_percent.dims == ("time", "bus")
+    assert dataset.v_v.attrs == {"units": "V", "long_name": "voltage to neutral"}
+
+
+def test_whole_tables_keep_their_types(folder):
+    write(folder, "ev", time=STEPS, prosumer=["a"] * 3, plugged=[True, False, True])
+    assert open_run(folder).dataset("ev").plugged.dtype == bool
+
+
+@pytest.mark.parametrize("name", ["orders", "table_of_tomorrow"])
+def test_lists_of_rows_have_no_axes(folder, name):
+    write(folder, name, kwh=[1.0])
+    with pytest.raises(InputError, match=r"list of rows.*connection_point"):
+        open_run(folder).dataset(name)
+
+
+def test_a_column_that_is_not_there_names_those_that_are(points):
+    with pytest.raises(InputError, match=r"column = 'p_w'.*allowed: p_kw"):
+        open_run(points).series("connection_point", "p_w")
+
+
+def test_without_xarray_it_is_said_how_to_get_it(points, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ImportError, match=r"pip install 'feederloop\[xarray\]'"):
+        open_run(points).dataset("connection_point")
+
+
+def test_columns_of_another_version_open_without_a_unit(points):
+    write(points, "connection_point", time=STEPS, prosumer=["a"] * 3, mood=["fine"] * 3)
+    assert open_run(points).series("connection_point", "mood").attrs == {}
+
+
+def test_a_run_without_a_scenario_is_in_utc(folder):
+    (folder / "scenario.yaml").unlink()
+    run = open_run(folder)
+    assert run.time_zone == "UTC"
+    with pytest.raises(InputError, match="scenario cannot be read"):
+        _ = run.scenario
+
+
+@pytest.mark.parametrize(
+    ("file", "use"),
+    [
+        ("status.json", open_run),
+        ("summary.json", lambda folder: open_run(folder).summary),
+        ("market.parquet", lambda folder: open_run(folder).table("market")),
+    ],
+)
+def test_a_damaged_file_is_named(folder, file, use):
+    (folder / file).write_text("{")
+    with pytest.raises(InputError, match=file.partition(".")[0]):
+        use(folder)

@@ -26,7 +26,7 @@ def described_groups() -> dict[str, tuple[Callable[..., Any], list[str]]]:
 
 
 def meanings(function: Callable[..., Any], figures: list[str]) -> dict[str, str]:
-    """Return what a group's docstring says of each figure: `- name, name: meaning; name: meaning.`"""
+    """Return what a group's docstring says of each figure; its bullets are `- name, name: meaning; name: meaning`."""
     text = _body(function)
     found: dict[str, str] = {}
     name = rf"(?:{'|'.join(map(re.escape, sorted(figures, key=len, reverse=True)))})"

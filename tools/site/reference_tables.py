@@ -9,10 +9,16 @@ def reference() -> str:
 
 
 def _section(name: str, content: TableContent) -> str:
-    lists = {"ev_session": ("prosumer",), "orders": ("interval_start", "prosumer"), "device_io": ("time", "prosumer", "slot")}
+    lists = {
+        "ev_session": ("prosumer",),
+        "orders": ("interval_start", "prosumer"),
+        "device_io": ("time", "prosumer", "slot"),
+    }
     keys = content.keys or lists[name]
     rows = [(key, KEYS[key]) for key in keys] + list(content.columns.items())
     if name == "prosumer":
         rows.insert(1, ("bus", KEYS["bus"]))
     lines = [f"| `{column}` | {unit_of(column)} | {meaning} |" for column, meaning in rows]
-    return "\n".join([f"## `{name}`", "", f"A row per {content.row}.", "", "| column | unit | holds |", "|---|---|---|", *lines, ""])
+    return "\n".join(
+        [f"## `{name}`", "", f"A row per {content.row}.", "", "| column | unit | holds |", "|---|---|---|", *lines, ""]
+    )
