@@ -9,6 +9,7 @@ import pytest
 PACKAGES: dict[str, Callable[[], object]] = {
     "mbpoll": lambda: shutil.which("mbpoll"),
     "socat": lambda: shutil.which("socat"),
+    "chromium": lambda: shutil.which("chromium"),
     "libmodbus5": lambda: ctypes.util.find_library("modbus"),
 }
 """Debian's name of each, and how to tell whether it is there."""
