@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from feederloop.coupling.scenario.problems import Problem, nearest_of
 from feederloop.hil.address import DeviceAddress
 from feederloop.hil.profile import profile_names
+from feederloop.hil.simulated.device import driven_attributes
 from feederloop.simulators.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[P
             value=entry.mode,
             allowed="read_only, or a profile with a signed set-point, such as sunspec_storage_der",
         )
+    known = driven_attributes(profile)
+    for attribute in sorted(set(entry.drive) - known):
+        allowed = ", ".join(sorted(known))
+        nearest = nearest_of(attribute, sorted(known))
+        yield bench.problem("has no such attribute", index, "drive", value=attribute, nearest=nearest, allowed=allowed)
     if not -entry.import_kw <= entry.safe_kw <= entry.export_kw:
         allowed = f"{-entry.import_kw:g} to {entry.export_kw:g} kW"
         yield bench.problem("is outside the limits", index, "safe_kw", value=entry.safe_kw, allowed=allowed)

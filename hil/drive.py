@@ -53,9 +53,23 @@ def _load(series: Series, start_utc: str | None) -> tuple["np.ndarray", "np.ndar
 def _seconds(column: "pd.Series", path: Path, start_utc: str | None) -> "np.ndarray":
     if pd.api.types.is_numeric_dtype(column):
         return np.asarray(column, dtype=float)
+    allowed = "ISO 8601 with its offset from UTC, or seconds since the start"
     try:
         stamps = pd.to_datetime(column, utc=True)
     except (ValueError, TypeError) as error:
-        raise InputError("not a time", file=path, key="time", allowed="ISO 8601, or seconds") from error
+        raise InputError("not a time", file=path, key="time", allowed=allowed) from error
+    if not _with_offset(column):
+        raise InputError(
+            "says not how far it is from UTC", file=path, key="time", value=str(column.iloc[0]), allowed=allowed
+        )
     start = pd.Timestamp(start_utc) if start_utc is not None else stamps.iloc[0]
     return np.asarray((stamps - start).dt.total_seconds(), dtype=float)
+
+
+def _with_offset(column: "pd.Series") -> bool:
+    """Whether every time says its offset from UTC."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return True
+    return not pd.api.types.is_datetime64_any_dtype(column) and bool(
+        column.astype(str).str.contains(r"(?:Z|[+-]\d\d:?\d\d)$").all()
+    )

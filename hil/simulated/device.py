@@ -1,7 +1,8 @@
 """A simulated device: a profile's registers, the physics behind them, its habits, and its faults.
 
 Public: `SimulatedDevice(profile, *, ratings, physics, unit, clock, ...)` with `set(attribute, value)`, `fault(name,
-...)`, `clear(name)`, `value(role)`, `writes`, and what a server needs: `read(...)`, `write(...)`, `image`.
+...)`, `clear(name)`, `value(role)`, `writes`, and what a server needs: `read(...)`, `write(...)`, `image`;
+`driven_attributes(profile)`.
 """
 
 import threading
@@ -309,6 +310,11 @@ class SimulatedDevice:
         self.image.store(point.table, point.address, truth)
         numeric = point.type not in ("string", "char16", "bool")
         return shown[::-1] if numeric and self.faults.has(Fault.SWAPPED_WORDS) else shown
+
+
+def driven_attributes(profile: Profile) -> frozenset[str]:
+    """Return what a time series may drive of a simulated device with this profile."""
+    return _physics_for(profile, Ratings()).ATTRIBUTES
 
 
 def _physics_for(profile: Profile, ratings: Ratings) -> Physics:

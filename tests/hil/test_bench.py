@@ -4,6 +4,8 @@ from bench_kit import CHARGER, INVERTER, bench_of
 from feederloop.coupling.scenario.problems import ScenarioError
 from feederloop.hil.bench import bench_from, bench_schema, load_bench, shipped_benches
 from feederloop.hil.bench_check import check_against
+from feederloop.hil.drive import Drive
+from feederloop.simulators.errors import InputError
 
 
 def keys_and_messages(error: ScenarioError) -> list[tuple[str, str]]:
@@ -130,3 +132,22 @@ def test_shipped_benches_are_valid_and_the_schema_knows_every_key():
 def test_a_name_that_is_no_bench_is_told_what_there_is():
     with pytest.raises(ScenarioError, match="demo"):
         load_bench("nothing_of_the_kind")
+
+
+def test_what_a_series_may_drive_is_checked_and_so_is_its_time(tmp_path):
+    series = tmp_path / "volts.csv"
+    entry = {"prosumer": "home_01", "slot": "inverter", "profile": "sunspec_der", "url": "simulated",
+             "ratings": {"power_kw": 5.0}}  # fmt: skip
+    with pytest.raises(ScenarioError, match="no such attribute"):
+        bench_from({"devices": [{**entry, "drive": {"grid_volts": {"path": str(series)}}}]})
+    bench = bench_from({"devices": [{**entry, "drive": {"grid_voltage_v": {"path": str(series)}}}]})
+    start = "2016-06-15T11:00:00+00:00"
+    series.write_text("time,value\n2016-06-15T12:00:00+01:00,230\n2016-06-15T11:10:00Z,240\n", encoding="utf-8")
+    drive = Drive(bench.devices[0], start)
+    assert [drive.at(time)["grid_voltage_v"] for time in (0, 599, 600, 1e6)] == [230, 230, 240, 240]
+    series.write_text("time,value\n2016-06-15T12:00:00,230\n", encoding="utf-8")
+    with pytest.raises(InputError, match="from UTC"):
+        Drive(bench.devices[0], start)
+    series.write_text("time,value\n10,230\n5,240\n", encoding="utf-8")
+    with pytest.raises(InputError, match="times have to grow"):
+        Drive(bench.devices[0], start)
