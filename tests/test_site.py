@@ -100,8 +100,8 @@ def test_a_reference_says_type_default_and_what_is_allowed():
         "required": ["name"],
     }
     lines = reference_schema.reference(schema).splitlines()
-    assert "| `lives` | whole number | `9` | ≥ 0, ≤ 9 | Left (1) |" in lines
-    assert "| `mood` | text | `good` | `good`, `bad` |  |" in lines
-    assert "| `span` | pair: number | `[1.0, 2.0]` | each > 0 |  |" in lines
-    assert "| `name` | text | required | `^a` |  |" in lines
+    assert "| `lives` | `9` | Left (1)<br>*whole number:* ≥ 0, ≤ 9 |" in lines
+    assert "| `mood` | `good` | *text:* `good`, `bad` |" in lines
+    assert "| `span` | `[1.0, 2.0]` | *pair of numbers:* each > 0 |" in lines
+    assert "| `name` | required | *text:* `^a` |" in lines
     assert "## `cat`" in lines

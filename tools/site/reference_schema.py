@@ -9,7 +9,7 @@ from feederloop.hil.bench import Bench
 
 Schema = dict[str, Any]
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-HEAD = ["| key | type | default | allowed | is |", "|---|---|---|---|---|"]
+HEAD = ["| key | default | is |", "|---|---|---|"]
 TYPES = {
     "integer": "whole number", "number": "number", "boolean": "`true`/`false`", "string": "text", "object": "mapping",
 }  # fmt: skip
@@ -54,8 +54,9 @@ def _row(key: str, node: Schema, definitions: Schema, required: bool) -> str:
     types = " or ".join(dict.fromkeys(_type(shape, definitions) for shape in shapes))
     allowed = "; ".join(dict.fromkeys(text for shape in [node, *shapes] if (text := _allowed(shape, definitions))))
     default = "required" if required else _default(node)
-    cells = (f"`{key}`", types, default, allowed, node.get("description", "").replace("|", "\\|"))
-    return f"| {' | '.join(cells)} |"
+    kind = f"*{types}:* {allowed}" if allowed else f"*{types}*"
+    description = node.get("description", "").replace("|", "\\|")
+    return f"| `{key}` | {default} | {description}{'<br>' if description else ''}{kind} |"
 
 
 def _shapes(node: Schema, definitions: Schema) -> list[Schema]:
@@ -88,7 +89,7 @@ def _type(shape: Schema, definitions: Schema) -> str:
     if shape.get("type") == "array":
         each = shape.get("prefixItems") or [shape.get("items", {})]
         inner = dict.fromkeys(_type(kind, definitions) for item in each for kind in _shapes(item, definitions))
-        return f"{'pair' if len(each) == 2 else 'list'}: {' or '.join(inner) or 'anything'}"
+        return f"{'pair' if len(each) == 2 else 'list'} of {' or '.join(f'{kind}s' for kind in inner) or 'values'}"
     return TYPES.get(str(shape.get("type")), "anything")
 
 
