@@ -11,13 +11,16 @@ import typer
 
 from feederloop.coupling.compare.command import compare
 from feederloop.coupling.envelope_cli import app as envelope_app
+from feederloop.coupling.live.command import LiveHost, LiveKeep, LiveOption, LivePort, LiveToken
 from feederloop.coupling.market_cli import market
 from feederloop.coupling.show_cli import plot, report
+from feederloop.coupling.view.command import view
 from feederloop.hil.cli import app as hil_app
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from feederloop.coupling.live.page import LivePage
     from feederloop.coupling.scenario.model import Scenario
 
 COMPLETE, RUN_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -35,6 +38,7 @@ app.command()(compare)
 app.command()(market)
 app.command()(report)
 app.command()(plot)
+app.command()(view)
 
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the bare name of a shipped scenario.")
@@ -72,22 +76,46 @@ def run(
     bench: Annotated[
         str | None, typer.Option(metavar="BENCH", help="Bench file: devices that take simulated ones' places.")
     ] = None,
-    real_time: Annotated[bool, typer.Option("--real-time", help="By the clock on the wall; needs --bench.")] = False,
+    real_time: Annotated[bool, typer.Option("--real-time", help="By the clock on the wall.")] = False,
     factor: Annotated[float, typer.Option(metavar="X", help="With --real-time: so many times as fast.")] = 1.0,
+    live: LiveOption = False,
+    live_port: LivePort = None,
+    live_host: LiveHost = "127.0.0.1",
+    live_token: LiveToken = None,
+    live_keep: LiveKeep = False,
     debug: Debug = False,
 ) -> None:
     """Run a scenario and show its main figures."""
     loaded = _checked(scenario, overrides, days, seed)
+    from feederloop.coupling.live.command import live_page
+
+    with live_page(live, host=live_host, port=live_port, token=live_token, keep=live_keep) as page:
+        code = _run(loaded, bench, out=out, quiet=quiet, real_time=real_time, factor=factor, page=page)
+    raise typer.Exit(code)
+
+
+def _run(
+    loaded: "Scenario",
+    bench: str | None,
+    *,
+    out: Path | None,
+    quiet: bool,
+    real_time: bool,
+    factor: float,
+    page: "LivePage | None",
+) -> int:
+    """Run a scenario, show its figures and return the exit code."""
     from feederloop.coupling.console import print_figures, print_places
     from feederloop.coupling.run import run_scenario
 
     devices: list[dict[str, Any]] = []
-    if bench is None and not real_time:
-        result = run_scenario(loaded, out=out, progress=not quiet)
+    if bench is None and not real_time and factor == 1:
+        result = run_scenario(loaded, out=out, progress=not quiet, onlooker=page)
     else:
         from feederloop.hil.session import run_with
 
-        result, devices = run_with(loaded, bench, out=out, progress=not quiet, real_time=real_time, factor=factor)
+        pace = {"real_time": real_time, "factor": factor}
+        result, devices = run_with(loaded, bench, out=out, progress=not quiet, live=page, **pace)
     if result.message:
         typer.echo(f"Run {result.status}: {result.message}", err=True)
     if quiet:
@@ -103,7 +131,7 @@ def run(
             _console().print(report_table(devices))
         print_places(_console(), result.folder)
     codes = {"complete": COMPLETE, "interrupted": INTERRUPTED}
-    raise typer.Exit(codes.get(result.status, RUN_FAILED))
+    return codes.get(result.status, RUN_FAILED)
 
 
 @app.command()

@@ -5,11 +5,12 @@ import json
 import platform
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from mosaik_api_v3.connection import RemoteException
@@ -17,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from feederloop.coupling.metrics import RunFacts, compute, summarise
 from feederloop.coupling.metrics.exchange import exchange, privacy
+from feederloop.coupling.pausing import Pause
 from feederloop.coupling.progress import progress_display
 from feederloop.coupling.results import SCENARIO_FILE, SUMMARY_FILE, Run
 from feederloop.coupling.scenario import Scenario, ScenarioError, check_scenario, load_scenario
@@ -25,6 +27,20 @@ from feederloop.coupling.status import RunStatus, failure_message, utc_time, wal
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.world import WorldOutcome, run_world
 from feederloop.simulators.errors import InputError
+
+class Onlooker(Protocol):
+    """Somebody who follows a run while it goes on, and may let it stand still."""
+
+    pause: Pause
+
+    def watching(self, scenario: Scenario, folder: Path) -> AbstractContextManager[None]:
+        """Follow a run that writes into a folder while the block runs."""
+        ...
+
+    def ended(self, result: "RunResult") -> None:
+        """Learn what it has come to."""
+        ...
+
 
 Build = Callable[[WatchedWorld, Scenario, Path], Awaitable[None]]
 
@@ -97,6 +113,7 @@ def run_scenario(
     progress: bool | Callable[[float], None] | None = None,
     quiet: bool = False,
     build: Build | None = None,
+    onlooker: Onlooker | None = None,
 ) -> RunResult:
     """Run a valid scenario.
 
@@ -107,6 +124,7 @@ def run_scenario(
             seconds reached instead.
         quiet: Show nothing.
         build: What starts and connects the simulators; by default the wiring of the scenario's scheme.
+        onlooker: Who follows it while it goes on.
 
     Returns:
         How it ended; a simulator's failure is a result, not an exception.
@@ -121,7 +139,8 @@ def run_scenario(
         write_whole(folder / SCENARIO_FILE, _scenario_text(scenario, status.versions))
         status.write(folder)
         # Matrices here are too small for several threads to help, and how many there are changes the last bit.
-        with threadpool_limits(limits=1), _display(scenario, progress, quiet=quiet) as on_progress:
+        watching = onlooker.watching(scenario, folder) if onlooker else contextlib.nullcontext()
+        with threadpool_limits(limits=1), watching, _display(scenario, progress, quiet=quiet) as on_progress:
             outcome = run_world(
                 lambda world: chosen(world, scenario, folder),
                 until=scenario.time.duration_s + SETTLING_S,
@@ -129,6 +148,7 @@ def run_scenario(
                 log_folder=folder / "logs",
                 on_progress=on_progress,
                 patient=PATIENT,
+                pause=onlooker.pause if onlooker else None,
             )
         _raise_input_error(outcome)
     except InputError:
@@ -137,7 +157,10 @@ def run_scenario(
     except BaseException as error:
         replace(status, status="failed", message=f"{type(error).__name__}: {error}", ended=wall_time()).write(folder)
         raise
-    return _finish(scenario, folder, status, outcome)
+    result = _finish(scenario, folder, status, outcome)
+    if onlooker is not None:
+        onlooker.ended(result)
+    return result
 
 
 def _finish(scenario: Scenario, folder: Path, status: RunStatus, outcome: WorldOutcome) -> RunResult:

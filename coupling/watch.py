@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mosaik.exceptions import ConnectionClosedError, SimulationError
 from mosaik_api_v3.connection import RemoteException
 
+from feederloop.coupling.pausing import Pause
+
 if TYPE_CHECKING:
     from feederloop.coupling.watched import WatchedProxy
 
@@ -73,15 +75,23 @@ class Watch:
         step_limit_s: Seconds on the wall that a step, an output or a finalize may take.
         start_limit_s: Seconds on the wall that a call may take before the first step.
         patient: Ids of simulators whose steps may take any time, as that of a clock on the wall.
+        pause: By which the run can be made to stand still.
     """
 
-    def __init__(self, step_limit_s: float, start_limit_s: float, patient: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        step_limit_s: float,
+        start_limit_s: float,
+        patient: Collection[str] = (),
+        pause: Pause | None = None,
+    ) -> None:
         self._patient = frozenset(patient)
         self._limits = {START: start_limit_s, RUN: step_limit_s, FINALIZE: step_limit_s}
         self.phase = START
         self.failure: Failure | None = None
         self.later_errors: list[str] = []
         self.stop_before: int | None = None
+        self.pause = pause or Pause()
         self.given_up = False
         self.latest_step_s = 0
         self.beat = time.monotonic()
@@ -183,6 +193,10 @@ class Watch:
     def hold_from(self, time_s: int) -> None:
         """Let no step begin at or after a simulated time, so that what precedes it can be finished."""
         self.stop_before = time_s if self.stop_before is None else min(time_s, self.stop_before)
+
+    def is_held(self, simulator: str, time_s: int) -> bool:
+        """Whether a step has to wait for the end of a pause; those that others have begun already may be finished."""
+        return self.pause.on and time_s > self.latest_step_s and simulator not in self._patient
 
     def fail_overdue(self, call: _Call) -> None:
         """Record that a call took too long, or that nobody is left to answer it."""

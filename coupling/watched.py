@@ -17,6 +17,7 @@ from feederloop.coupling.remote import ProcessProxy, ProcessStarter, ends_within
 from feederloop.coupling.watch import DEAD_PROCESS_S, Watch, describe
 
 _STOP_LIMIT_S = 5.0
+_HELD_S = 0.02
 
 
 class WatchedProxy(BaseProxy):
@@ -61,11 +62,13 @@ class WatchedProxy(BaseProxy):
             self._watch.end(call)
 
     async def send(self, request: Any) -> Any:
-        """Pass a request on; a step at or after the time the run stops at waits for ever instead."""
+        """Pass a request on; a step waits while the run is paused, and for ever once the run has stopped before it."""
         name, arguments, _ = request
         watch = self._watch
         if name == "step":
             self._time_s = arguments[0]
+            while watch.is_held(self.simulator, self._time_s):
+                await asyncio.sleep(_HELD_S)
             if watch.stop_before is not None and self._time_s >= watch.stop_before:
                 await asyncio.get_running_loop().create_future()
         call = watch.begin(self.simulator, name, self._time_s, blocking=self._blocks(name))

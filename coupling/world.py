@@ -21,6 +21,7 @@ from typing import Any, Literal
 from mosaik.exceptions import NonSerializableOutputsError, ScenarioError
 from mosaik.simmanager import SimRunner
 
+from feederloop.coupling.pausing import Pause
 from feederloop.coupling.watch import (
     FINALIZE,
     RUN,
@@ -83,6 +84,7 @@ def run_world(
     log_folder: Path | None = None,
     on_progress: Callable[[float], None] | None = None,
     patient: Collection[str] = (),
+    pause: Pause | None = None,
 ) -> WorldOutcome:
     """Build a world and run it to its end.
 
@@ -97,6 +99,7 @@ def run_world(
         log_folder: Where the output of remote simulators is kept; nowhere by default.
         on_progress: Called in this thread with the simulated seconds reached, about ten times a second.
         patient: Ids of simulators whose steps may take any time, as that of a clock on the wall.
+        pause: By which the run can be made to stand still between two steps.
 
     Returns:
         How it ended. Nothing that a simulator does is raised.
@@ -108,7 +111,7 @@ def run_world(
             log_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         # filters stay as they are: whoever turns warnings into errors gets errors
         caught = stack.enter_context(warnings.catch_warnings(record=True))
-        watch = Watch(step_time_limit_s, start_time_limit_s, patient)
+        watch = Watch(step_time_limit_s, start_time_limit_s, patient, pause)
         worker = _Worker(build, watch, until, log_folder, start_time_limit_s, grace_s)
         stack.enter_context(_stop_signals(worker.request_stop))
         worker.thread.start()

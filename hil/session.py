@@ -7,15 +7,15 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feederloop.coupling.population import draw_population
-from feederloop.coupling.run import RunResult, run_scenario
+from feederloop.coupling.run import Onlooker, RunResult, run_scenario
 from feederloop.coupling.scenario import Scenario, ScenarioError
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.wiring import build
@@ -25,6 +25,9 @@ from feederloop.hil.emergency import stop_on_signal
 from feederloop.hil.station import Pace, Station
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.networks import connection_points, load_network
+
+if TYPE_CHECKING:
+    from feederloop.coupling.live.page import LivePage
 
 FOLDER = "bench"
 """Folder within the results for audit log, capture and state."""
@@ -52,6 +55,7 @@ def run_on_bench(
     pace: Pace | None = None,
     capture: bool = True,
     on_station: Callable[[Station], None] | None = None,
+    onlooker: Onlooker | None = None,
 ) -> BenchResult:
     """Run a valid scenario with a bench.
 
@@ -66,6 +70,7 @@ def run_on_bench(
         pace: How time goes by; as fast as everything answers by default.
         capture: Whether to capture everything read and written.
         on_station: Called with the station once its devices are connected, e.g. to make trouble for simulated ones.
+        onlooker: Who follows the run while it goes on.
 
     Raises:
         ScenarioError: The bench does not fit the scenario, needs real time, or its emergency stop is set off.
@@ -77,8 +82,13 @@ def run_on_bench(
     station = Station(bench, pace=pace, start_utc=scenario.time.start_utc)
     with _terminating(), station, stop_on_signal(station.stop):
         wired = partial(_build, station=station, capture=capture, on_station=on_station)
+<<<<<<< HEAD
         result = run_scenario(scenario, out=out, progress=progress, build=wired)
         rows = station.report()
+=======
+        result = run_scenario(scenario, out=out, progress=progress, build=wired, onlooker=onlooker)
+        rows = station.rows()
+>>>>>>> 7d0cdf3 (Live page of a run: a feed from the recorder, frames for viewers, pause, a guarded server (in work))
     return BenchResult(result, rows)
 
 
@@ -90,20 +100,57 @@ def run_with(
     progress: bool,
     real_time: bool,
     factor: float,
+    live: "LivePage | None" = None,
 ) -> tuple[RunResult, list[dict[str, Any]]]:
-    """Run a valid scenario with a bench that is named by file, as the command line does; returns run and devices.
+    """Run a valid scenario as the command line does, with a bench that is named by file, by the clock on the wall, or both.
+
+    Args:
+        scenario: The scenario.
+        bench_name: The bench; none: only the clock.
+        out: Folder for the results.
+        progress: Whether to show how far it has come.
+        real_time: Whether it goes by the clock on the wall.
+        factor: How many times as fast.
+        live: The page that shows it.
+
+    Returns:
+        The run, and how each device of the bench stood at the end.
 
     Raises:
-        InputError: There is no bench, it does not fit, or the factor is none.
+        InputError: The bench is none or does not fit, or the factor is none.
     """
-    if bench_name is None:
-        raise InputError("only a run with a bench waits for the clock", key="--real-time", allowed="with --bench")
     if not factor > 0 or (factor != 1 and not real_time):
         raise InputError("not a factor", key="--factor", value=factor, allowed="above 0, with --real-time")
+<<<<<<< HEAD
     bench = load_bench(bench_name)
     pace = Pace(real_time=real_time, factor=factor, tolerance_s=bench.tolerance_s)
     result = run_on_bench(scenario, bench, out=out, progress=progress, pace=pace)
+=======
+    pace = Pace(real_time=real_time, factor=factor, pause=live.pause.key if live is not None else "")
+    if bench_name is None:
+        timed = partial(build, bench=_Timed(pace))
+        return run_scenario(scenario, out=out, progress=progress, build=timed, onlooker=live), []
+    result = run_on_bench(
+        scenario, load_bench(bench_name), out=out, progress=progress, pace=pace, onlooker=live,
+        on_station=live.attach if live is not None else None,
+    )  # fmt: skip
+>>>>>>> 7d0cdf3 (Live page of a run: a feed from the recorder, frames for viewers, pause, a guarded server (in work))
     return result.run, result.devices
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A bench without devices: only its clock is used."""
+
+    pace: Pace
+    key: str = ""
+
+    @property
+    def clock(self) -> Mapping[str, Any] | None:
+        return self.pace.clock
+
+    def holds(self, prosumer: str, slot: str) -> bool:
+        return False
 
 
 async def _build(

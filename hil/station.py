@@ -49,11 +49,20 @@ class Pace:
         real_time: By the clock on the wall; else as fast as everything answers.
         factor: Seconds of the run per second on the wall, in real time.
         tolerance_s: Lateness on the wall at which a real-time run ends; None: one physical step.
+        pause: Key of the pause by which the clock can be stopped; empty for none.
     """
 
     real_time: bool = False
     factor: float = 1.0
     tolerance_s: float | None = None
+    pause: str = ""
+
+    @property
+    def clock(self) -> dict[str, Any] | None:
+        """Parameters of the clock on the wall; None for an accelerated run."""
+        if not self.real_time:
+            return None
+        return {"factor": self.factor, "tolerance_s": self.tolerance_s or 0.0, "pause": self.pause}
 
 
 class Station:
@@ -172,11 +181,21 @@ class Station:
         return self.bench.holds(prosumer, slot)
 
     @property
-    def clock(self) -> dict[str, float] | None:
+    def clock(self) -> dict[str, Any] | None:
         """Parameters of the clock on the wall; None for an accelerated run."""
-        if not self.pace.real_time:
-            return None
-        return {"factor": self.pace.factor, "tolerance_s": self.pace.tolerance_s or 0.0}
+        return self.pace.clock
+
+    # --- for who looks on ---
+
+    @property
+    def audit_file(self) -> Path | None:
+        """The audit log, None before the start."""
+        return None if self._audit is None else self._audit.path
+
+    def note(self, what: str, *, who: str) -> None:
+        """Log what somebody did to the run that matters to its devices."""
+        if self._audit is not None:
+            self._audit.event(what, who=who)
 
     # --- for the adapters ---
 

@@ -7,6 +7,7 @@ import mosaik_api_v3
 
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.recorder.layout import Layout, TableSpec, table_spec
+from feederloop.simulators.recorder.observing import observer_of
 from feederloop.simulators.recorder.tables import TableWriter, arrow_schema
 from feederloop.simulators.timeseries import utc_seconds
 
@@ -44,6 +45,7 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
             flush_every_s: Simulated time after which rows are on disk at the latest, s.
         """
         self._folder = Path(folder)
+        self._observer = observer_of(self._folder)
         self._start_ms = 1000 * utc_seconds(start)
         self._step_s, self._flush_every_s, self._flushed_s = step_s, flush_every_s, 0
         return self.meta
@@ -59,10 +61,13 @@ class RecorderSimulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Write the rows that are due."""
+        written = {}
         for name, (spec, layout, writer) in self._tables.items():
             stamp_s = spec.stamp_s(time)
             if stamp_s is not None:
-                writer.append(layout.columns(stamp_s, inputs.get(name, {})))
+                written[name] = writer.append(layout.columns(stamp_s, inputs.get(name, {})))
+        if self._observer is not None:
+            self._observer(time, written)
         if time - self._flushed_s >= self._flush_every_s:
             for _, _, writer in self._tables.values():
                 writer.flush()

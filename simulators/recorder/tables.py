@@ -69,8 +69,8 @@ class TableWriter:
         self._part_count = 0
         self._closed = False
 
-    def append(self, columns: list[Any]) -> None:
-        """Add rows.
+    def append(self, columns: list[Any]) -> Any:
+        """Add rows; return them as a pyarrow record batch.
 
         Args:
             columns: One pyarrow array per column of the schema, of equal length.
@@ -81,6 +81,7 @@ class TableWriter:
             self._rows += batch.num_rows
         if self._rows >= BUFFER_ROWS:
             self.flush()
+        return batch
 
     def flush(self) -> None:
         """Put what has been added on disk, where it is readable from now on."""

@@ -1,0 +1,1 @@
+"""The viewer: explore the folder of a run, however long that was."""
