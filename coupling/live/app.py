@@ -12,22 +12,16 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from feederloop.coupling.live.hub import Hub, Watched
 from feederloop.coupling.serve.access import Access
-from feederloop.coupling.serve.files import file_routes
+from feederloop.coupling.serve.files import COMMON_FILES, file_routes
 
-_REPORT, _LIVE, _SERVE = "feederloop.coupling.report", "feederloop.coupling.live", "feederloop.coupling.serve"
+_LIVE = "feederloop.coupling.live"
 FILES = {
     "/": (_LIVE, "live.html"),
     "/live.css": (_LIVE, "live.css"),
     "/live.js": (_LIVE, "live.js"),
     "/panels.js": (_LIVE, "panels.js"),
     "/controls.js": (_LIVE, "controls.js"),
-    "/theme.js": (_SERVE, "theme.js"),
-    "/report.css": (_REPORT, "report.css"),
-    "/map.css": (_REPORT, "map.css"),
-    "/map.js": (_REPORT, "map.js"),
-    "/time.js": (_REPORT, "time.js"),
-    "/kit.js": (_REPORT, "kit.js"),
-    "/echarts.js": (_REPORT, "vendor/echarts.common.min.js"),
+    **COMMON_FILES,
 }
 MOST_VIEWERS = 50
 _GREETING_S = 10.0
@@ -108,6 +102,8 @@ class _Viewer:
                         return
 
     async def _obey(self, wish: dict[str, Any]) -> None:
+        if "action" not in wish:
+            return
         action = _text(wish, "action")
         if self._access.may_act(_text(wish, "token")):
             why = self._run.act(action)

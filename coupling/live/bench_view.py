@@ -43,7 +43,7 @@ class BenchView:
 
 
 class AuditTail:
-    """Follows an audit log.
+    """Follows an audit log; signs of life, of which there are many, are left out.
 
     Args:
         file: The log.
@@ -64,5 +64,6 @@ class AuditTail:
             return list(self._lines)
         self._at += len(new)
         *whole, self._rest = (self._rest + new).split(b"\n")
-        self._lines.extend(json.loads(line) for line in whole if line)
+        entries = (json.loads(line) for line in whole if line)
+        self._lines.extend(entry for entry in entries if entry["why"] != "keep-alive" or not entry.get("ok", True))
         return list(self._lines)

@@ -75,6 +75,11 @@ class LivePage:
         return self._server.url
 
     @property
+    def port(self) -> int:
+        """The port it is served on."""
+        return self._server.port
+
+    @property
     def url_to_act(self) -> str:
         """The same, with the token that pausing and stopping need."""
         return self._server.url_to_act

@@ -136,13 +136,20 @@ live.panels = (() => {
     late: () => page.kit.chart({ unit: "ms", axis: { scale: false, min: 0 },
       series: [page.kit.line("late", times(), curves.late_s.map((s) => (known(s) ? 1000 * s : null)), page.kit.colour.pink)] }),
   };
+  /* The time axis grows by quarters of the run, so that a run that has just begun is more than a dot. */
+  const quarter = () => {
+    const part = page.span / 4, done = 1000 * (curves.time_s.at(-1) + 1);
+    return page.onAxis(page.steps[0]) + Math.min(page.span, Math.ceil(done / part) * part);
+  };
   const drawCharts = () => {
     if (!curves.time_s?.length) return;
     by("late-figure").hidden = !curves.late_s.some(known);
     document.querySelectorAll("[data-chart]").forEach((place) => {
       if (!place.clientWidth) return;
       if (!drawn.has(place)) drawn.set(place, echarts.init(place, null, { renderer: "canvas" }));
-      drawn.get(place).setOption(charts[place.dataset.chart](), true);
+      const option = charts[place.dataset.chart]();
+      option.xAxis.max = quarter();
+      drawn.get(place).setOption(option, true);
     });
   };
 

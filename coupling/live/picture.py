@@ -46,7 +46,7 @@ class Picture:
     def __init__(self, topology: Topology) -> None:
         self.history = History(FIGURES)
         self.time_s: int | None = None
-        self._is_line = topology.is_line
+        self._is_line = np.array([name.startswith("line") for name in topology.branches], dtype=bool)
         prosumers = "prosumer", pd.Index(topology.points)
         self._rows = {
             "grid_bus": ("bus", pd.Index(topology.buses)),

@@ -8,6 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+_REPORT, _SERVE = "feederloop.coupling.report", "feederloop.coupling.serve"
+COMMON_FILES = {
+    "/pages.css": (_SERVE, "pages.css"),
+    "/theme.js": (_SERVE, "theme.js"),
+    "/report.css": (_REPORT, "report.css"),
+    "/map.css": (_REPORT, "map.css"),
+    "/map.js": (_REPORT, "map.js"),
+    "/time.js": (_REPORT, "time.js"),
+    "/kit.js": (_REPORT, "kit.js"),
+    "/echarts.js": (_REPORT, "vendor/echarts.common.min.js"),
+}
+"""By path in the URL, package and name: what both pages load."""
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
 

@@ -97,7 +97,7 @@ class TableWriter:
         if self._closed:
             return
         self.flush()
-        _write(self._file, self._schema, _regrouped(_part_files(self._parts), self._schema))
+        _write(self._file, self._schema, _regrouped(part_files(self._parts), self._schema))
         if self._parts.exists():
             shutil.rmtree(self._parts)
         self._closed = True
@@ -114,13 +114,14 @@ def read_table(folder: Path | str, name: str) -> Any:
         InputError: The folder has no such table.
     """
     whole = Path(folder) / f"{name}.parquet"
-    files = [whole] if whole.exists() else _part_files(Path(folder) / name)
+    files = [whole] if whole.exists() else part_files(Path(folder) / name)
     if not files:
         raise InputError("There is no such table in this folder.", file=folder, key=name)
     return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
 
 
-def _part_files(parts: Path) -> list[Path]:
+def part_files(parts: Path) -> list[Path]:
+    """Return the files of a table that is not finished, in the order in which they were written."""
     # By length first: part-100000 comes after part-99999.
     return sorted(parts.glob("part-*.parquet"), key=lambda file: (len(file.name), file.name))
 

@@ -1,0 +1,172 @@
+"""What the viewer shows of a run: facts once, then curves, moments and tables as they are asked for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.headlines import cards
+from feederloop.coupling.report.timeline import Timeline
+from feederloop.coupling.results import Run
+from feederloop.coupling.scenario.load import scenario_from
+from feederloop.coupling.topology import Topology
+from feederloop.coupling.view.store import Columns, Span, Store
+from feederloop.simulators.grid.networks import load_network
+
+MOST_POINTS = 1000
+_STEPPED = ("connection_point", "grid", "grid_bus", "grid_branch", "ev")
+_KNOWN = ("bus", "phase", "pv_kwp", "ev_capacity_kwh", "ev_discharge_kw", "annual_kwh")
+_POINT_COLUMNS = ("v_v", "p_kw", "export_limit_kw", "import_limit_kw")
+_VOLTAGES = {"v_min_v": 'min("v_v")', "v_max_v": 'max("v_v")'}
+_PARTS = {
+    "net_kw": "p_kw", "household_kw": "household_p_kw", "pv_kw": "pv_p_kw", "pv_available_kw": "pv_available_kw",
+    "ev_kw": "ev_p_kw", "export_limit_kw": "export_limit_kw", "import_limit_kw": "import_limit_kw",
+}  # fmt: skip
+
+
+class Answers:
+    """What is to be known of a run.
+
+    Args:
+        run: The run, finished or not.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.store = Store(run)
+        self._run, self._facts = run, Facts(run)
+
+    def overview(self) -> dict[str, Any]:
+        """Return how the run stands, who takes part, where they are, and which tables there are."""
+        run, facts, line = self._run, Facts(self._run), self.timeline()
+        details = run.details
+        return {
+            "name": str(facts.scenario.get("name", run.folder.name)),
+            "title": str(facts.scenario.get("title") or facts.scenario.get("name") or run.folder.name),
+            "scheme": str(facts.scenario.get("scheme", "")),
+            "folder": str(run.folder),
+            "status": run.status,
+            "message": run.message,
+            "reached_s": details.reached_s if details else 0,
+            "duration_s": details.duration_s if details else 0,
+            "cards": [asdict(card) for card in cards(facts)],
+            "limits": {
+                "voltage_v": list(facts.limits.voltage_range_v),
+                "line_percent": facts.limits.line_loading_percent,
+                "transformer_percent": facts.limits.transformer_loading_percent,
+            },
+            "tables": {name: self.store.rows(name) for name in run.tables},
+            "map": self._map.as_dict() if self._map is not None else None,
+            "page": {"time": line.as_dict() if line else None, "prosumers": self._prosumers},
+        }
+
+    def timeline(self) -> Timeline | None:
+        """Return the run's steps so far; None where there are none."""
+        span, time = self.store.span(_STEPPED), self._facts.section("time")
+        if span is None:
+            return None
+        step_s, interval_s = int(time.get("step_s", 300)), int(time.get("interval_s", 1800))
+        try:
+            zone = ZoneInfo(str(time.get("time_zone", "UTC")))
+        except (ZoneInfoNotFoundError, ValueError):
+            zone = ZoneInfo("UTC")
+        steps = round((span[1] - span[0]) / step_s) + 1
+        return Timeline(datetime.fromtimestamp(span[0], UTC), step_s, steps, interval_s, zone)
+
+    def curves(self, span: Span | None, prosumer: str | None) -> dict[str, Any]:
+        """Return curves of the feeder or of one prosumer, folded to at most `MOST_POINTS`; powers are means."""
+        line = self.timeline()
+        if line is None:
+            return {}
+        span, fold_s = _clipped(span, line), float(line.step_s)
+        fold_s *= max(1, math.ceil((span[1] - span[0]) / fold_s / MOST_POINTS))
+        market_s = line.interval_s * math.ceil(max(fold_s, line.interval_s) / line.interval_s)
+        if prosumer is not None:
+            which = {"prosumer": prosumer}
+            powers = {name: f'avg("{column}")' for name, column in _PARTS.items()}
+            trades = {"price_per_kwh": 'avg("price_per_kwh")', "traded_kwh": 'sum("traded_kwh")'}
+            return {
+                "fold_s": fold_s,
+                "points": self.store.folded("connection_point", powers | _VOLTAGES, span, fold_s, which),
+                "ev": self.store.folded("ev", {"soc_kwh": 'max_by("soc_kwh", "time")'}, span, fold_s, which),
+                "market": self.store.folded("trades", trades, span, market_s, which),
+            }
+        homes = max(len(self._prosumers), 1)
+        powers = {name: f'sum("{column}") / count(*) * {homes}' for name, column in _PARTS.items()}
+        market = {"price_per_kwh": 'avg("price_per_kwh")', "volume_kwh": 'sum("volume_kwh")'}
+        return {
+            "fold_s": fold_s,
+            "points": self.store.folded("connection_point", powers | _VOLTAGES, span, fold_s),
+            "market": self.store.folded("market", market, span, market_s),
+        }
+
+    def loading(self, span: Span | None) -> Columns:
+        """Return the highest loading of any line and transformer, folded."""
+        line = self.timeline()
+        if line is None:
+            return {}
+        span = _clipped(span, line)
+        fold_s = line.step_s * max(1, math.ceil((span[1] - span[0]) / line.step_s / MOST_POINTS))
+        worst = 'greatest("loading_a_percent", "loading_b_percent", "loading_c_percent")'
+        shown = {
+            name: f"max({worst}) FILTER (starts_with(\"branch\", '{kind}'))"
+            for name, kind in (("line_percent", "line"), ("transformer_percent", "trafo"))
+        }
+        return self.store.folded("grid_branch", shown, span, fold_s)
+
+    def moment(self, at: float) -> dict[str, Any]:
+        """Return what the map shows at a time, in the map's order."""
+        map_, line = self._map, self.timeline()
+        if line is None:
+            return {}
+        start = line.start.timestamp()
+        step = min(max(math.floor((at - start) / line.step_s), 0), line.steps - 1)
+        at = start + step * line.step_s
+        points = self.store.moment("connection_point", "prosumer", _POINT_COLUMNS, at)
+        names = map_.points if map_ is not None else [one["name"] for one in self._prosumers]
+        told: dict[str, Any] = {"at": at, "points": _aligned(points, names, _POINT_COLUMNS)}
+        if map_ is not None:
+            volts = ("v_a_v", "v_b_v", "v_c_v")
+            told["buses"] = _aligned(self.store.moment("grid_bus", "bus", volts, at), map_.buses.tolist(), volts)
+            loading = ("loading_a_percent", "loading_b_percent", "loading_c_percent")
+            told["branches"] = _aligned(self.store.moment("grid_branch", "branch", loading, at), map_.branches, loading)
+        return told
+
+    @cached_property
+    def _prosumers(self) -> list[dict[str, Any]]:
+        facts = self._facts
+        if "prosumer" not in self._run.tables:
+            return []
+        known = facts.prosumers[[name for name in _KNOWN if name in facts.prosumers]].astype(object)
+        rows = known.where(known.notna(), None).to_dict("records")
+        return [{"name": name, **row} for name, row in zip(facts.names, rows, strict=True)]
+
+    @cached_property
+    def _map(self) -> Topology | None:
+        """The feeder; None where the run's network cannot be loaded any more."""
+        try:
+            grid = scenario_from(self._run.scenario).grid
+            points = pd.DataFrame(self._prosumers)[["name", "bus", "phase"]]
+            return Topology.from_network(load_network(grid.network, feeders=grid.feeders), points)
+        except (ValueError, KeyError, OSError):
+            return None
+
+
+def _clipped(span: Span | None, line: Timeline) -> Span:
+    start = line.start.timestamp()
+    end = start + line.steps * line.step_s
+    if span is None or span[1] <= span[0]:
+        return start, end
+    first = start + math.floor((span[0] - start) / line.step_s) * line.step_s
+    return max(first, start), min(span[1], end)
+
+
+def _aligned(rows: Mapping[Any, list[Any]], keys: Any, columns: tuple[str, ...]) -> Columns:
+    gap = [None] * len(columns)
+    found = [rows.get(key, gap) for key in keys]
+    return {name: [row[place] for row in found] for place, name in enumerate(columns)}
