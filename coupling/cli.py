@@ -114,8 +114,9 @@ def _run(
     else:
         from feederloop.hil.session import run_with
 
-        pace = {"real_time": real_time, "factor": factor}
-        result, devices = run_with(loaded, bench, out=out, progress=not quiet, live=page, **pace)
+        result, devices = run_with(
+            loaded, bench, out=out, progress=not quiet, real_time=real_time, factor=factor, live=page
+        )
     if result.message:
         typer.echo(f"Run {result.status}: {result.message}", err=True)
     if quiet:

@@ -28,6 +28,7 @@ from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.world import WorldOutcome, run_world
 from feederloop.simulators.errors import InputError
 
+
 class Onlooker(Protocol):
     """Somebody who follows a run while it goes on, and may let it stand still."""
 

@@ -102,7 +102,7 @@ def run_with(
     factor: float,
     live: "LivePage | None" = None,
 ) -> tuple[RunResult, list[dict[str, Any]]]:
-    """Run a valid scenario as the command line does, with a bench that is named by file, by the clock on the wall, or both.
+    """Run a valid scenario as the command line does, with a bench named by file, by the clock on the wall, or both.
 
     Args:
         scenario: The scenario.

@@ -23,14 +23,14 @@ HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 class LiveRun:
     """A short street with a live page, run by a thread; it stands still after its first step until it is let go on.
 
-    With a bench, one home's inverter is a device.
+    `bench` names a home whose inverter is a device of a bench.
     """
 
-    def __init__(self, folder: Path, *, days: float = 0.125, bench: bool = False, **overrides: Any) -> None:
+    def __init__(self, folder: Path, *, days: float = 0.125, bench: str = "", **overrides: Any) -> None:
         self.folder = folder / "run"
         self.page = LivePage(Access(port=0, chosen_token=TOKEN))
         self.scenario: Scenario = load_scenario("minimal", days=days, overrides=overrides)
-        self._bench = _bench_for(folder) if bench else None
+        self._bench = _bench_for(folder, bench) if bench else None
         self.result: RunResult | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -98,6 +98,11 @@ class Viewer:
         return str(self.until(lambda message: message["kind"] == "answer")["why"])
 
 
-def _bench_for(folder: Path) -> Any:
-    inverter = {"slot": "inverter", "profile": "sunspec_inverter_three_phase", "prosumer": "home_04", "ratings": {"power_kw": 3.739}}
+def _bench_for(folder: Path, prosumer: str) -> Any:
+    inverter = {
+        "slot": "inverter",
+        "profile": "sunspec_inverter_three_phase",
+        "prosumer": prosumer,
+        "ratings": {"power_kw": 3.739},
+    }
     return bench_of({**inverter, "failsafe": {"timeout_s": 600}}, stop_file=str(folder / "bench.stop"))

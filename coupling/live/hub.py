@@ -7,7 +7,7 @@ queues up for it, and nobody waits for it.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from feederloop.coupling.live.feed import Feed
@@ -67,7 +67,7 @@ class Hub:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def frames(self) -> AsyncIterator[str]:
+    async def frames(self) -> AsyncGenerator[str, None]:
         """Yield messages for one viewer, always the newest, with what its curves lack."""
         self.viewers += 1
         self.make(at_once=True)

@@ -66,7 +66,9 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await send_guarded({"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"text/plain")]})
+            await send_guarded(
+                {"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"text/plain")]}
+            )
             await send_guarded({"type": "http.response.body", "body": b"not a name of this server\n"})
 
     def _is_ours(self, scope: Message) -> bool:

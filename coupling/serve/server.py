@@ -31,7 +31,7 @@ class Server:
         guarded: App = Guard(app, access.host_names)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                guarded,  # type: ignore[arg-type]
+                guarded,
                 log_config=None,
                 log_level="critical",
                 access_log=False,

@@ -9,9 +9,7 @@ import typer
 
 def view(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run: finished, going on, or failed.")],
-    port: Annotated[
-        int | None, typer.Option(metavar="N", help="Port; by default 8766, or any that is free.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", help="Port; by default 8766, or any that is free.")] = None,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Address; any but this machine's own needs --token.")
     ] = "127.0.0.1",

@@ -36,7 +36,7 @@ view.charts = (() => {
       const at = times(loading), { kit } = page, line = kit.line("line", at, loading.line_percent, kit.colour.a);
       line.markLine = kit.limits([limits.line_percent], "%");
       const series = [line, kit.line("transformer", at, column(loading, "transformer_percent"), kit.colour.c)];
-      return chart(loading, { unit: "%", series, axis: { scale: false, min: 0, max: ({ max }) => Math.max(limits.line_percent * 1.1, max) } });
+      return chart(loading, { unit: "%", series, axis: { scale: false, min: 0, max: ({ max }) => Math.max(limits.line_percent * 1.1, max), axisLabel: { showMaxLabel: false } } });
     },
     price: ({ feeder }) => empty(feeder.market, "price_per_kwh") ? null : chart(feeder.market, { unit: "per kWh", units: { "between peers": ["per kWh", 4] }, axis: { scale: false, min: 0 },
       series: [page.kit.line("between peers", times(feeder.market), feeder.market.price_per_kwh, page.kit.colour.c, { ...step, lineStyle: { width: 3 } })] }),

@@ -70,7 +70,7 @@ class Store:
         ends = []
         for table in tables:
             if "time" in self.columns(table):
-                ends += self._select("epoch_ms(min(time)) / 1000, epoch_ms(max(time)) / 1000", table).fetchall()
+                ends += self._select(f"{_seconds('min(time)')}, {_seconds('max(time)')}", table).fetchall()
         known = [end for end in ends if end[0] is not None]
         return (min(end[0] for end in known), max(end[1] for end in known)) if known else None
 
@@ -95,7 +95,7 @@ class Store:
         if stamp is None or not known:
             return {"at": []}
         start, fold = span[0], fold_s
-        stretch = f"CAST(floor((epoch_ms({stamp}) / 1000 - {start!r}) / {fold!r}) AS BIGINT)"
+        stretch = f"CAST(floor(({_seconds(stamp)} - {start!r}) / {fold!r}) AS BIGINT)"
         what = ", ".join(f"{sql} AS {_quoted(name)}" for name, sql in known.items())
         found = self._select(f"{stretch} AS stretch, {what}", table, span, where, "GROUP BY ALL ORDER BY stretch")
         columns = list(zip(*found.fetchall(), strict=True)) or [()] * (1 + len(known))
@@ -111,9 +111,7 @@ class Store:
         found = self._select(f"{_quoted(key)}, {what}", table, (at, at + 0.5)).fetchall()
         return {row[0]: _plain(row[1:]) for row in found}
 
-    def page(
-        self, table: str, span: Span | None, where: Mapping[str, Any], offset: int, limit: int
-    ) -> dict[str, Any]:
+    def page(self, table: str, span: Span | None, where: Mapping[str, Any], offset: int, limit: int) -> dict[str, Any]:
         """Return some rows of a table as they are, times as ISO 8601."""
         self._check(table)
         span = span if self.stamp(table) else None
@@ -127,8 +125,8 @@ class Store:
         self._check(table)
         columns = self.columns(table)
         what = ", ".join(_safe_text(name) if kind == "VARCHAR" else _quoted(name) for name, kind in columns.items())
-        found = self._select(what, table, span if self.stamp(table) else None, where)
-        reader = found.to_arrow_reader(_BATCH_ROWS)
+        question, values = self._question(what, table, span if self.stamp(table) else None, where)
+        reader = self._duck.cursor().sql(question, params=values).to_arrow_reader(_BATCH_ROWS)
         header = True
         for batch in reader:
             text = BytesIO()
@@ -160,6 +158,12 @@ class Store:
         more: str = "",
         values: Sequence[Any] = (),
     ) -> Any:
+        question, given = self._question(what, table, span, where)
+        return self._ask(f"{question} {more}", [*given, *values])
+
+    def _question(
+        self, what: str, table: str, span: Span | None = None, where: Mapping[str, Any] | None = None
+    ) -> tuple[str, list[Any]]:
         conditions, given = [], []
         if span is not None:
             stamp = self.stamp(table)
@@ -170,8 +174,7 @@ class Store:
                 conditions.append(f"{_quoted(name)} = ?")
                 given.append(value)
         which = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        question = f"SELECT {what} FROM read_parquet(?, union_by_name = true) {which} {more}"
-        return self._ask(question, [self._files(table), *given, *values])
+        return f"SELECT {what} FROM read_parquet(?, union_by_name = true) {which}", [self._files(table), *given]
 
     def _ask(self, question: str, values: list[Any]) -> Any:
         return self._duck.cursor().execute(question, values)
@@ -180,6 +183,11 @@ class Store:
         whole = self._folder / f"{table}.parquet"
         files = [whole] if whole.exists() else part_files(self._folder / table)
         return [str(Path(file)) for file in files]
+
+
+def _seconds(stamp: str) -> str:
+    """Seconds since 1970 of a time, whatever its resolution."""
+    return f"epoch_ms(CAST({stamp} AS TIMESTAMPTZ)) / 1000"
 
 
 def _quoted(name: str, mark: str = '"') -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 Observer = Callable[[int, Mapping[str, Any]], None]
-"""Told the time in seconds since the start, and by table the pyarrow record batch written then, none of which change."""
+"""Told the time in seconds since the start, and by table the pyarrow record batch written then."""
 
 _OBSERVERS: dict[Path, Observer] = {}
 

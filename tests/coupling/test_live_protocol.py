@@ -22,7 +22,7 @@ from feederloop.coupling.run import run_scenario
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRun]:
     """A run with a bench that stands still."""
-    with LiveRun(tmp_path_factory.mktemp("standing"), bench=True) as live:
+    with LiveRun(tmp_path_factory.mktemp("standing"), bench="home_04") as live:
         yield live
 
 
@@ -96,7 +96,7 @@ def test_a_name_that_was_bound_to_this_machine_does_not_help(standing: LiveRun) 
 
 
 def test_the_emergency_stop_is_the_benchs_own(tmp_path: Path) -> None:
-    with LiveRun(tmp_path, bench=True) as live, live.viewer() as viewer:
+    with LiveRun(tmp_path, bench="home_04") as live, live.viewer() as viewer:
         viewer.frame(lambda frame: frame.get("devices") and frame["devices"][0]["state"] == "armed")
         assert viewer.act("stop") == ""
         assert (tmp_path / "bench.stop").exists()

@@ -49,7 +49,14 @@ def test_files_come_with_a_strict_policy(server: Server, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../setup.cfg", "/%2e%2e/%2e%2e/setup.cfg", "//etc/passwd", "/live.js/../app.py", "/live%00.js", "/..%5c..%5capp.py"],
+    [
+        "/../setup.cfg",
+        "/%2e%2e/%2e%2e/setup.cfg",
+        "//etc/passwd",
+        "/live.js/../app.py",
+        "/live%00.js",
+        "/..%5c..%5capp.py",
+    ],
 )
 def test_no_path_leads_out(server: Server, path: str) -> None:
     assert ask(server, path).status == 404
@@ -107,7 +114,7 @@ def test_a_port_that_is_taken_is_said_and_the_usual_one_evaded(server: Server) -
 def test_bad_ports_and_addresses_are_refused() -> None:
     with pytest.raises(InputError, match="port"):
         Access(port=70000)
-    with pytest.raises(InputError, match="cannot listen|no such address"):
+    with pytest.raises(InputError, match=r"cannot listen|no such address"):
         Server(Starlette(), Access("192.0.2.1", 0, TOKEN))
 
 

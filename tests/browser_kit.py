@@ -1,0 +1,48 @@
+"""A browser for tests of pages: Debian's Chromium, driven by playwright."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WITHOUT_CHROMIUM = "there is no Chromium here to look at pages with (Debian: apt install chromium)"
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+_OPTIONS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start a browser; skip the test where there is none."""
+    if CHROMIUM is None:
+        pytest.skip(WITHOUT_CHROMIUM)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_OPTIONS))
+        yield browser
+        browser.close()
+
+
+def page_in(browser: Browser, size: dict[str, int], troubles: list[str], **options: Any) -> Page:
+    """Open a page that notes whatever goes wrong in it: errors, refused loads, dialogs that somebody's script opens."""
+    page = browser.new_context(viewport=size, **options).new_page()  # type: ignore[arg-type]
+    page.set_default_timeout(60_000)
+    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+
+    def on_dialog(dialog: Any) -> None:
+        troubles.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("dialog", on_dialog)
+    return page
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing sticks out to the side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
