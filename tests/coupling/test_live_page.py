@@ -57,7 +57,7 @@ def test_a_run_with_a_bench_on_desktop_and_phone(browser: Browser, hostile_netwo
 
         for colour in ("loading", "use", "voltage"):
             desk.select_option("#colour", colour)
-        desk.locator(".feeder-map .point .dot").nth(3).click()
+        desk.locator('.feeder-map .point[aria-label^="home_04"]').click()
         expect(desk.locator("#chosen dd").first).to_contain_text("home_04")
         desk.reload()  # the token stays, the run goes on
         expect(desk.locator("#status")).to_have_text("paused")
