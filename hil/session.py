@@ -82,13 +82,8 @@ def run_on_bench(
     station = Station(bench, pace=pace, start_utc=scenario.time.start_utc)
     with _terminating(), station, stop_on_signal(station.stop):
         wired = partial(_build, station=station, capture=capture, on_station=on_station)
-<<<<<<< HEAD
-        result = run_scenario(scenario, out=out, progress=progress, build=wired)
-        rows = station.report()
-=======
         result = run_scenario(scenario, out=out, progress=progress, build=wired, onlooker=onlooker)
-        rows = station.rows()
->>>>>>> 7d0cdf3 (Live page of a run: a feed from the recorder, frames for viewers, pause, a guarded server (in work))
+        rows = station.report()
     return BenchResult(result, rows)
 
 
@@ -121,20 +116,18 @@ def run_with(
     """
     if not factor > 0 or (factor != 1 and not real_time):
         raise InputError("not a factor", key="--factor", value=factor, allowed="above 0, with --real-time")
-<<<<<<< HEAD
-    bench = load_bench(bench_name)
-    pace = Pace(real_time=real_time, factor=factor, tolerance_s=bench.tolerance_s)
-    result = run_on_bench(scenario, bench, out=out, progress=progress, pace=pace)
-=======
-    pace = Pace(real_time=real_time, factor=factor, pause=live.pause.key if live is not None else "")
-    if bench_name is None:
+    bench = load_bench(bench_name) if bench_name is not None else None
+    pace = Pace(
+        real_time=real_time,
+        factor=factor,
+        tolerance_s=bench.tolerance_s if bench is not None else None,
+        pause=live.pause.key if live is not None else "",
+    )
+    if bench is None:
         timed = partial(build, bench=_Timed(pace))
         return run_scenario(scenario, out=out, progress=progress, build=timed, onlooker=live), []
-    result = run_on_bench(
-        scenario, load_bench(bench_name), out=out, progress=progress, pace=pace, onlooker=live,
-        on_station=live.attach if live is not None else None,
-    )  # fmt: skip
->>>>>>> 7d0cdf3 (Live page of a run: a feed from the recorder, frames for viewers, pause, a guarded server (in work))
+    attach = live.attach if live is not None else None
+    result = run_on_bench(scenario, bench, out=out, progress=progress, pace=pace, on_station=attach, onlooker=live)
     return result.run, result.devices
 
 

@@ -56,7 +56,6 @@ live.controls = (() => {
       look = again;
       ask("look", known ? "This token is wrong." : "");
     },
-    begin: (greeting) => { stop.hidden = !greeting.bench; },
     answered: ({ action, why }) => {
       if (!why) sessionStorage.setItem("token", known);
       else if (why === "wrong token") {
@@ -70,6 +69,7 @@ live.controls = (() => {
       pause.hidden = !["running", "starting"].includes(frame.status);
       pause.disabled = false;
       pause.textContent = paused ? "Resume" : "Pause";
+      stop.hidden = !frame.devices;
       stop.disabled = Boolean(frame.stopped);
       stop.textContent = frame.stopped ? "Stopped" : "Emergency stop";
     },

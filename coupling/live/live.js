@@ -24,7 +24,6 @@
     await load("/time.js");
     await load("/kit.js");
     panels.begin(greeting);
-    controls.begin(greeting);
   };
 
   const connect = () => {

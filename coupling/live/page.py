@@ -124,7 +124,6 @@ class LivePage:
             "scheme": scenario.scheme,
             "seed": scenario.seed,
             "folder": self._folder,
-            "bench": self._bench is not None,
             "limits": {
                 "voltage_v": list(limits.voltage_range_v),
                 "line_percent": limits.line_loading_percent,

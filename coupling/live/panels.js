@@ -53,7 +53,7 @@ live.panels = (() => {
       notice(frame.status, ...ended);
     } else if (frame.paused) {
       status("paused", "paused");
-      notice("paused", "The clock stands still", greeting.bench ? "Devices are kept alive; set-points that expire give way to the default envelope." : "What was under way has been finished.");
+      notice("paused", "The clock stands still", frame.devices ? "Devices are kept alive; set-points that expire give way to the default envelope." : "What was under way has been finished.");
     } else {
       status(frame.status, frame.status);
       notice("", "", "");
@@ -222,6 +222,7 @@ live.panels = (() => {
 
   /* --- bench --- */
   const showBench = () => {
+    by("bench").hidden = !frame.devices;
     if (!frame.devices) return;
     by("devices").tBodies[0].replaceChildren(...frame.devices.map((device) => {
       const row = make("tr"), age = known(device.age_s) ? (device.age_s < 120 ? `${device.age_s.toFixed(1)} s` : `${(device.age_s / 60).toFixed(0)} min`) : "never";
@@ -275,7 +276,6 @@ live.panels = (() => {
     page.kit.refresh();
     by("title").textContent = told.title;
     by("eyebrow").textContent = `${told.name} · ${told.scheme} · seed ${told.seed}`;
-    by("bench").hidden = !told.bench;
     const [low, high] = told.limits.voltage_v;
     scales = {
       voltage: { low: low - 3, high: high + 3, stops: feederMap.stops.diverging, limits: [low, high], unit: "V", digits: 1 },
