@@ -13,7 +13,7 @@ from feederloop.coupling.results import open_run
 from feederloop.coupling.scenario import load_scenario
 from feederloop.hil.audit import read_audit
 from feederloop.hil.clock import ClockSimulator
-from feederloop.hil.session import run_on_bench
+from feederloop.hil.session import run_on_bench, run_with
 from feederloop.hil.snapshot import State
 from feederloop.hil.station import Pace, Station
 from feederloop.simulators.errors import InputError
@@ -109,3 +109,12 @@ def test_a_paused_bench_falls_back_to_the_default_envelope(tmp_path: Path) -> No
     whys = {line["why"] for line in read_audit(tmp_path / "run" / "bench" / "audit.jsonl")}
     assert "no fresh set-point: default envelope" in whys
     assert len(open_run(tmp_path / "run").table("clock")) == 18
+
+
+def test_a_run_without_devices_can_go_by_the_clock_too(tmp_path: Path) -> None:
+    scenario = load_scenario("minimal", days=1 / 48, overrides={"scheme": "uncoordinated"})
+    began = time.monotonic()
+    result, devices = run_with(scenario, None, out=tmp_path / "run", progress=False, real_time=True, factor=300.0)
+    assert (result.status, devices) == ("complete", [])
+    assert time.monotonic() - began >= 1800 / 300
+    assert len(open_run(result.folder).table("clock")) == 6
