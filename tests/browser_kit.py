@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
+from debian_packages import need
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-WITHOUT_CHROMIUM = "there is no Chromium here to look at pages with (Debian: apt install chromium)"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 _OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -20,10 +18,9 @@ _OPTIONS = (
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start a browser; skip the test where there is none."""
-    if CHROMIUM is None:
-        pytest.skip(WITHOUT_CHROMIUM)
+    need("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_OPTIONS))
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_OPTIONS))
         yield browser
         browser.close()
 

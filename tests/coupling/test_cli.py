@@ -39,7 +39,8 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]
     """Stand in for the run itself: note what it is asked for, end with the status that the folder's name says."""
     asked: list[dict[str, Any]] = []
 
-    def run_scenario(scenario: Any, *, out: Path | None, progress: bool) -> Any:
+    def run_scenario(scenario: Any, *, out: Path | None, progress: bool, onlooker: Any) -> Any:
+        assert onlooker is None
         asked.append({"scenario": scenario, "out": out, "progress": progress})
         status = out.name if out else "complete"
         if status == "interrupt":
