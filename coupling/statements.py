@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from feederloop.coupling.losses import ledger
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.results import Run
 from feederloop.coupling.status import write_whole
@@ -28,6 +27,8 @@ def write_statements(folder: Path) -> None:
     daily = statements(facts)
     if daily is None:
         return
+    from feederloop.coupling.losses import ledger  # the ledger needs the network, and the report needs statements only
+
     write_whole(folder / STATEMENTS_FILE, daily.to_csv(index=False, lineterminator="\n"))
     lost = ledger(facts)
     write_whole(folder / LEDGER_FILE, lost.to_csv(index=False, lineterminator="\n", float_format="%.6f"))
@@ -55,10 +56,12 @@ def statements(facts: Facts) -> pd.DataFrame | None:
     )
     daily = settled.groupby(["prosumer", "date"], sort=True)[[*ENERGIES, *PARTS]].sum().reset_index()
     daily[list(ENERGIES)] = daily[list(ENERGIES)].round(3) + 0.0
-    for _, rows in daily.groupby("prosumer").indices.items():
-        cents = in_cents(daily[list(PARTS)].to_numpy(float)[rows])
-        daily.loc[rows, list(PARTS)] = cents / 100.0
-        daily.loc[rows, "total_money"] = cents.sum(axis=1) / 100.0
+    values = daily[list(PARTS)].to_numpy(float)
+    cents = np.zeros(values.shape, dtype=np.int64)
+    for rows in daily.groupby("prosumer").indices.values():
+        cents[rows] = in_cents(values[rows])
+    daily[list(PARTS)] = cents / 100.0
+    daily["total_money"] = cents.sum(axis=1) / 100.0
     money = [*PARTS, "total_money"]
     daily[money] = (daily[money] + 0.0).map("{:.2f}".format)
     return daily

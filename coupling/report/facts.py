@@ -31,6 +31,7 @@ class Facts:
         self.run = run
         self.summary: Mapping[str, Any] = run.summary
         self._tables: dict[str, pd.DataFrame] = {}
+        self._elements: dict[tuple[str, ...], tuple[FloatArray, list[str]]] = {}
 
     @cached_property
     def scenario(self) -> Mapping[str, Any]:
@@ -146,7 +147,12 @@ class Facts:
     def of_elements(self, name: str, index: str, columns: Sequence[str]) -> tuple[FloatArray, list[str]] | None:
         """A table of the network as [steps, elements, columns], NaN where there is no value, and elements' names."""
         table = self.table(name, "time", index, *columns)
-        return None if table is None or self.timeline is None else self.spread(table, index, columns)
+        if table is None or self.timeline is None:
+            return None
+        key = (name, index, *columns)
+        if key not in self._elements:
+            self._elements[key] = self.spread(table, index, columns)
+        return self._elements[key]
 
     def spread(self, table: pd.DataFrame, index: str, columns: Sequence[str]) -> tuple[FloatArray, list[str]]:
         """Rows with a `time` as [steps, elements, columns], NaN where there is no value, and the elements' names."""
