@@ -69,7 +69,7 @@ def main(folders: list[Path]) -> int:
     console, met = Console(width=110), True
     title = f"Reports; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
     table = Table(
-        "run", "homes", "steps", "tables s", "report s", "on the wall", "to tables", "MB", "drawn s", title=load
+        "run", "homes", "steps", "tables s", "report s", "on the wall", "to tables", "MB", "drawn s", title=title
     )
     with tempfile.TemporaryDirectory() as scratch:
         if not folders:
@@ -82,8 +82,9 @@ def main(folders: list[Path]) -> int:
             wall, made = best(partial(write_report, folder, out=page))
             size, drawn = page.stat().st_size / 1e6, drawn_s(page)
             table.add_row(
-                folder.name, str(len(run.table("prosumer"))), str(len(run.table("grid"))), f"{floor:.2f}", f"{made:.2f}",
-                f"{wall:.2f}", f"{made / floor:.1f}", f"{size:.2f}", "–" if drawn is None else f"{drawn:.2f}",
+                folder.name, str(len(run.table("prosumer"))), str(len(run.table("grid"))), f"{floor:.2f}",
+                f"{made:.2f}", f"{wall:.2f}", f"{made / floor:.1f}", f"{size:.2f}",
+                "–" if drawn is None else f"{drawn:.2f}",
             )  # fmt: skip
             met &= made <= GOAL_S and size <= GOAL_MB
     console.print(table)
