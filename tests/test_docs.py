@@ -87,7 +87,7 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     if below := getattr(command, "commands", None):
         if "publish" in below:  # `envelope NETWORK POINTS` is `envelope publish NETWORK POINTS`
             return below["publish"], words
-        assert not words or words[0].startswith("-"), f"no command {words[0]}"
+        assert not words or words[0].startswith("-") or words[0] == ANYTHING, f"no command {words[0]}"
     return command, words
 
 
