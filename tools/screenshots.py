@@ -1,53 +1,78 @@
 """Take the pictures of the report that README and docs show.
 
-`feederloop run european_lv_doe_lem --out DIR && python tools/screenshots.py DIR` writes the report anew and puts
-docs/images/report.png (its top) and docs/images/report-prosumer.png (one prosumer) in place. Needs Chromium.
+`python tools/screenshots.py RUN REFERENCE` makes the reports of the default day (`feederloop run european_lv_doe_lem`)
+and of the same day uncoordinated (`feederloop run european_lv_uncoordinated`) and puts the pictures into docs/images.
+Needs Chromium and playwright.
 """
 
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
 
 from feederloop.coupling.report import write_report
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-PICTURES = {"report.png": (None, 1280, 1240), "report-prosumer.png": ("prosumers", 1280, 1120)}
-"""The only section that is shown (None: all), width and height in pixels."""
 LARGEST_BYTES = 250_000
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture.
+
+    Attributes:
+        name: Its file.
+        run: 0 for the run with its reference, 1 for the reference itself.
+        section: Which part of the page; the top of it if empty.
+        height: In pixels, of what is shown from there on.
+    """
+
+    name: str
+    run: int
+    section: str
+    height: int
+
+
+PICTURES = (
+    Picture("report.png", 0, "", 1240),
+    Picture("report-map.png", 1, "#map", 1000),
+    Picture("report-prosumer.png", 0, "#prosumers", 1120),
+)
 
 
 def main() -> None:
-    """Write the report of the run that the command line names and picture it."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None or len(sys.argv) != 2:
-        raise SystemExit("usage: python tools/screenshots.py RUN (with Chromium installed)")
-    page = write_report(Path(sys.argv[1])).read_text(encoding="utf-8")
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, (section, width, height) in PICTURES.items():
-        file = IMAGES / name
-        with tempfile.TemporaryDirectory() as scratch:
-            shown = Path(scratch) / "page.html"
-            shown.write_text(_only(page, section), encoding="utf-8")
-            options = (
-                "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1",
-                f"--user-data-dir={scratch}/profile", f"--window-size={width},{height}", "--virtual-time-budget=10000",
-            )  # fmt: skip
-            command = [browser, *options, f"--screenshot={file}", shown.as_uri()]
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
-        size = file.stat().st_size
-        if size > LARGEST_BYTES:
-            raise SystemExit(f"{file} has {size} bytes, more than {LARGEST_BYTES}")
-        print(f"{file} {size} bytes")
+    """Write the reports of the runs that the command line names and picture them."""
+    browser = shutil.which("chromium")
+    if browser is None or len(sys.argv) != 3:
+        raise SystemExit("usage: python tools/screenshots.py RUN REFERENCE (with Chromium installed)")
+    folders = [Path(argument) for argument in sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        pages = [Path(scratch) / f"{place}.html" for place in range(2)]
+        write_report(folders[0], reference=folders[1], out=pages[0])
+        write_report(folders[1], out=pages[1])
+        started = playwright.chromium.launch(executable_path=browser, args=OPTIONS)
+        for picture in PICTURES:
+            page = started.new_page(viewport={"width": 1280, "height": picture.height})
+            page.goto(pages[picture.run].as_uri())
+            _take(page, picture)
+            page.close()
 
 
-def _only(page: str, section: str | None) -> str:
-    """Return the page with all sections but one hidden, as headless Chromium cannot picture a page scrolled."""
-    if section is None:
-        return page
-    return re.sub(rf'<section id="(?!{section}")', '<section hidden id="', page)
+def _take(page: Page, picture: Picture) -> None:
+    expect(page.locator("[data-chart]:not([data-seen])")).to_have_count(0, timeout=60_000)
+    if picture.section:
+        page.locator(picture.section).evaluate("(section) => section.scrollIntoView({ behavior: 'instant' })")
+    page.wait_for_timeout(500)
+    file = IMAGES / picture.name
+    page.screenshot(path=file)
+    size = file.stat().st_size
+    if size > LARGEST_BYTES:
+        raise SystemExit(f"{file} has {size} bytes, more than {LARGEST_BYTES}")
+    print(f"{file} {size} bytes")
 
 
 if __name__ == "__main__":
