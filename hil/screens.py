@@ -77,7 +77,7 @@ def preflight_table(findings: Sequence[Finding]) -> Table:
             entry.mode,
             " ".join(found.identity.values()) or "nothing",
             "?" if power is None else f"{power:.2f}",
-            f"{-found.import_kw:g} … {found.export_kw:g}" if found.answered else "",
+            f"{0 - found.import_kw:g} … {found.export_kw:g}" if found.answered else "",
             f"{fallback} after {timeout}" if found.answered else "",
             f"{1000 * found.latency_s:.0f}",
             _verdict(finding),

@@ -123,7 +123,7 @@ DEVICES = [
     {"prosumer": "home_01", "slot": "inverter", "profile": "sunspec_der", "ratings": {"power_kw": 5.0}},
     {"prosumer": "home_02", **CHARGER},
 ]
-IN_A_HURRY = Pace(real_time=True, factor=1200.0, tolerance_s=5.0)
+IN_A_HURRY = Pace(real_time=True, factor=1800.0, tolerance_s=5.0)
 
 
 def run_with_bench(folder, bench, pace=None):

@@ -19,13 +19,18 @@ def block(language: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_devices_follow_their_series_and_fail_as_written_down(tmp_path, kind):
+def test_the_command_of_the_guide_is_one_that_runs():
+    days = re.search(r"--days (\S+)", GUIDE.read_text(encoding="utf-8"))
+    assert load_scenario("minimal", days=float(days[1])).time.duration_s == 3 * 3600
+
+
+def test_devices_follow_their_series_and_fail_as_written_down(tmp_path):
     (tmp_path / "sun.csv").write_text(block("csv"), encoding="utf-8")
-    bench = block("yaml")
-    if kind == "parquet":
-        pd.read_csv(tmp_path / "sun.csv").to_parquet(tmp_path / "sun.parquet")
-        bench = bench.replace("sun.csv", "sun.parquet")
+    pd.read_csv(tmp_path / "sun.csv").to_parquet(tmp_path / "sun.parquet")
+    volts = "{path: sun.csv, column: volts}"
+    bench = block("yaml").replace(volts, volts.replace("csv", "parquet"))
+    assert "sun.parquet" in bench
+    assert "sun.csv" in bench
     (tmp_path / "rehearsal.yaml").write_text(bench, encoding="utf-8")
     scenario = load_scenario("minimal", days=1 / 12, overrides={"scheme": "uncoordinated"})
     result = run_on_bench(scenario, load_bench(tmp_path / "rehearsal.yaml"), out=tmp_path / "run", progress=False)
