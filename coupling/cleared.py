@@ -117,6 +117,8 @@ class Cleared:
         if clearing.blocking is not None:
             figures |= {"attempts": int(clearing.blocking.attempts.sum()) // 2}
             figures |= {"blocks": int(clearing.blocking.blocks.sum()) // 2}
+            if (retail := clearing.blocking.retail) is not None:
+                figures |= {"retail_attempts": int(retail.attempts.sum()), "retail_blocks": int(retail.blocks.sum())}
         return figures
 
     def trades(self) -> list[tuple[str, float, float, float, float, float]]:

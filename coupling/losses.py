@@ -11,7 +11,7 @@ from feederloop.coupling.report.facts import Facts
 from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.market.settlement import BREACH_KW, BREACH_SHARE
 
-COLUMNS = ("interval_start", "prosumer", "lost", "kwh", "taken_by", "element", "phase")
+COLUMNS = ("interval_start", "prosumer", "lost", "kwh", "money", "taken_by", "element", "phase")
 UNKNOWN = "unattributed"
 NONE_NEAR = "none near its limit"
 LEAST_KWH = 1e-6
@@ -27,28 +27,36 @@ class _Points:
 
 
 def ledger(facts: Facts) -> pd.DataFrame:
-    """Return a row per interval, prosumer and cause: PV curtailed, EV energy not served, trades refused.
+    """Return a row per interval, prosumer and cause: energy that was lost or refused, and money that a limit took.
 
+    - `lost` is `PV curtailed`, `EV energy not served`, `trade refused` (the energy went to the retailer or is among the
+      curtailed as well), `envelope left` (energy outside the envelope) or `trade not kept` (energy by which what was
+      metered fell short of what was traded).
+    - `money` is what it cost whom it concerns: curtailed PV at the feed-in price, energy not served at the lowest
+      retail price, a refused trade at half the gain that peers had to share, (retail less network charge less
+      feed-in) / 2, the rest as settled.
     - `taken_by` is `envelope` or `static limit` where the connection point was at its limit in that step, `export cap`
       where it was at what it may ever export, `trade check` where the DSO curtailed what it had refused, `coordinator`
       where an aggregator sets the inverters, else `unattributed` (a manager that planned with a wrong forecast, or to
       whom exporting was not worth it).
-    - `element` and `phase` say, for an envelope, which voltage or current the exact power flow brings near its limit
-      when the envelopes are used at their worst for it, if this prosumer's power contributes to it. Where there is
-      none, the envelope was as narrow as its request (a forecast that was too low) or its rule made it.
+    - `element` and `phase` say, for a trade check, which voltage or current refused most of the prosumer's trades or
+      was behind the order to curtail; for an envelope, which the exact power flow brings near its limit when the
+      envelopes are used at their worst for it, if this prosumer's power contributes to it. Where there is none, the
+      envelope was as narrow as its request (a forecast that was too low) or its rule made it.
     - EV energy is attributed to a limit up to what the charger could have drawn while the limit held it back.
 
     Args:
         facts: The run.
     """
-    parts = [_refused(facts)]
+    parts = [_refused(facts), _charged(facts)]
     points = _points(facts)
     if points is not None:
         parts += [_curtailed(facts, points), _not_served(facts, points)]
     lost = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS)], ignore_index=True)
     lost = lost[lost["kwh"] > LEAST_KWH].reindex(columns=COLUMNS)
     lost[["element", "phase"]] = lost[["element", "phase"]].fillna("")
-    return _with_elements(facts, lost).sort_values(["interval_start", "prosumer", "lost"]).reset_index(drop=True)
+    lost = _with_money(facts, _with_elements(facts, lost))
+    return lost.sort_values(["interval_start", "prosumer", "lost", "taken_by"]).reset_index(drop=True)
 
 
 def _points(facts: Facts) -> _Points | None:
@@ -86,19 +94,24 @@ def _curtailed(facts: Facts, points: _Points) -> pd.DataFrame:
     cause = np.select([table["at_export_limit"], table["at_cap"]], [points.limited_by, "export cap"], rest)
     found = table.assign(kwh=lost_kwh, taken_by=cause)[["interval_start", "prosumer", "kwh", "taken_by"]]
     found = found[found["kwh"] > 0].groupby(["interval_start", "prosumer", "taken_by"], as_index=False)["kwh"].sum()
-    checked = facts.table("curtailment", "interval_start", "prosumer", "curtailed_kwh")
+    checked = facts.table("curtailment", "interval_start", "prosumer", "curtailed_kwh", "curtailed_by")
     if checked is not None:
-        found = _told_apart(found, checked)
+        found = _told_apart(found, checked, facts.table("blocking", "interval_start", "prosumer", "blocked_by"))
     return found.assign(lost="PV curtailed")
 
 
-def _told_apart(found: pd.DataFrame, checked: pd.DataFrame) -> pd.DataFrame:
-    """Split what has no cause yet into what the DSO's check of trades ordered and the rest."""
-    ordered = checked.set_index(["interval_start", "prosumer"])["curtailed_kwh"]
+def _told_apart(found: pd.DataFrame, checked: pd.DataFrame, refused: pd.DataFrame | None) -> pd.DataFrame:
+    """Split what has no cause yet into what the DSO ordered after its check of trades and the rest."""
     keys = pd.MultiIndex.from_frame(found[["interval_start", "prosumer"]])
-    most_kwh = ordered.reindex(keys).fillna(0.0).to_numpy(float)
-    by_check = np.where(found["taken_by"] == UNKNOWN, np.minimum(found["kwh"], most_kwh), 0.0)
-    split = found.assign(kwh=by_check, taken_by="trade check")
+    ordered = checked.set_index(["interval_start", "prosumer"]).reindex(keys)
+    most_kwh = ordered["curtailed_kwh"].fillna(0.0).to_numpy(float)
+    by_check = np.where(found["taken_by"] == UNKNOWN, np.clip(most_kwh, 0.0, found["kwh"]), 0.0)
+    limit = ordered["curtailed_by"].fillna("")
+    if refused is not None:
+        known = refused.set_index(["interval_start", "prosumer"])["blocked_by"].reindex(keys)
+        limit = limit.where(limit != "", known.fillna(""))
+    named = _element_and_phase(limit.reset_index(drop=True))
+    split = found.reset_index(drop=True).assign(kwh=by_check, taken_by="trade check", **named)
     return pd.concat([found.assign(kwh=found["kwh"] - by_check), split], ignore_index=True)
 
 
@@ -121,11 +134,52 @@ def _not_served(facts: Facts, points: _Points) -> pd.DataFrame:
 
 
 def _refused(facts: Facts) -> pd.DataFrame:
-    found = facts.table("blocking", "interval_start", "prosumer", "blocked_kwh")
+    found = facts.table("blocking", "interval_start", "prosumer", "blocked_kwh", "blocked_by")
     if found is None:
         return pd.DataFrame(columns=COLUMNS)
-    found = found[["interval_start", "prosumer"]].assign(kwh=found["blocked_kwh"].abs())
+    named = _element_and_phase(found["blocked_by"])
+    found = found[["interval_start", "prosumer"]].assign(kwh=found["blocked_kwh"].abs(), **named)
     return found.assign(lost="trade refused", taken_by="trade check")
+
+
+def _element_and_phase(limit: "pd.Series[str]") -> dict[str, "pd.Series[str]"]:
+    """Split `v_max at bus 3 a` into element and phase; unbalance and collapse have no phase."""
+    parts = limit.fillna("").str.extract(r"^(?P<element>.*?)(?: (?P<phase>[abc]))?$").fillna("")
+    return {"element": parts["element"], "phase": parts["phase"]}
+
+
+def _charged(facts: Facts) -> pd.DataFrame:
+    """What was paid beyond the price of energy: for leaving an envelope, and for not keeping a trade."""
+    columns = ("imbalance_kwh", "imbalance_money", "breach_kwh", "breach_money")
+    settled = facts.table("settlement", "interval_start", "prosumer", *columns)
+    if settled is None:
+        return pd.DataFrame(columns=COLUMNS)
+    limited_by = "static limit" if facts.scenario.get("scheme") == "static_limits" else "envelope"
+    parts = [
+        settled[["interval_start", "prosumer"]].assign(
+            lost=lost, kwh=settled[f"{kind}_kwh"].abs(), money=settled[f"{kind}_money"], taken_by=taken_by
+        )
+        for kind, lost, taken_by in (
+            ("imbalance", "trade not kept", "imbalance price"),
+            ("breach", "envelope left", limited_by),
+        )
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _with_money(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:
+    """Value what was not settled already."""
+    tariff, line = facts.tariff(), facts.timeline
+    if tariff is None or line is None or lost.empty:
+        return lost.assign(money=lost["money"].astype(float))
+    k = np.clip(facts.row_numbers(lost["interval_start"], line.interval_s), 0, len(tariff.retail_per_kwh) - 1)
+    feed_in = tariff.feed_in_per_kwh[k]
+    gain = np.maximum(tariff.retail_per_kwh[k] - tariff.network_charge_per_kwh - feed_in, 0.0)
+    value = np.select(
+        [lost["lost"] == "PV curtailed", lost["lost"] == "trade refused"], [feed_in, gain / 2],
+        float(tariff.retail_per_kwh.min()),
+    )  # fmt: skip
+    return lost.assign(money=lost["money"].astype(float).fillna(lost["kwh"] * value))
 
 
 def _with_elements(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:

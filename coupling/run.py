@@ -259,7 +259,7 @@ def _summary(scenario: Scenario, folder: Path, status: RunStatus, outcome: World
         **summarise(tables, facts),
         "privacy": privacy(roles, scenario.time.horizon_intervals, scenario.energy_manager.curve_points),
         "exchange": exchange(tables, roles),
-        "compute": compute(outcome.wall_s, outcome.timings),
+        "compute": compute(outcome.wall_s, outcome.timings, outcome.began_at, scenario.time.interval_s),
     }
 
 

@@ -36,7 +36,24 @@ CERTIFICATE_COLUMNS = {
     "proof_cost_kw": FLOAT,
 }
 COORDINATION_COLUMNS = {"rounds": "int64", "messages": "int64", "rows": "int64", "excess_kw": FLOAT}
-BLOCKING_COLUMNS = {"attempts": "int64", "blocks": "int64", "blocked_kwh": FLOAT}
+BLOCKING_COLUMNS = {
+    "attempts": "int64",
+    "blocks": "int64",
+    "blocked_kwh": FLOAT,
+    "retail_attempts": "int64",
+    "retail_blocks": "int64",
+    "refused_kwh": FLOAT,
+    "blocked_by": "string",
+}
+CURTAILMENT_COLUMNS = {"curtailed_kwh": FLOAT, "curtailed_by": "string"}
+MARKET_COLUMNS = {
+    **dict.fromkeys(("price_per_kwh", "volume_kwh", "offered_kwh", "wanted_kwh"), FLOAT),
+    "rounds": "int64",
+    "messages": "int64",
+    "residual_kwh": FLOAT,
+    "residual_per_kwh": FLOAT,
+    "fell_back": "bool",
+}
 ORDER_COLUMNS = {
     "prosumer": "string",
     "side": "string",
@@ -131,21 +148,21 @@ class _Tables:
             if actors.energy_manager:
                 posted = await self._per_prosumer("posted_price", ("price_adder_per_kwh", "assigned_kwh"), **began)
                 self._send(actors.participant, posted, "price_adder_per_kwh", "assigned_kwh")
+        who = {"rows": self._names, "index_column": "prosumer"}
         if actors.curtailed:
-            curtailment = await self._per_prosumer("curtailment", ("curtailed_kwh",), **traded)
-            self._send(actors.curtailed, curtailment, "curtailed_kwh")
+            curtailment = await self._table("curtailment", "per_entity", CURTAILMENT_COLUMNS, **who, **traded)
+            self._send(actors.curtailed, curtailment, *CURTAILMENT_COLUMNS)
         if actors.auction is not None:
             trades = await self._per_prosumer("trades", ("traded_kwh", "price_per_kwh"), **traded)
             self._send(actors.trader, trades, "traded_kwh", ("traded_price_per_kwh", "price_per_kwh"))
-            if self._scenario.scheme == "network_aware_p2p":
-                who = {"rows": self._names, "index_column": "prosumer"}
+            mechanism = self._scenario.matching.mechanism
+            if self._scenario.scheme == "network_aware_p2p" or mechanism == "network_checked":
                 blocks = await self._table("blocking", "per_entity", BLOCKING_COLUMNS, **who, **traded)
                 self._send(actors.trader, blocks, *BLOCKING_COLUMNS)
             orders = await self._table("orders", "rows", ORDER_COLUMNS, **traded)
             self._world.connect(actors.auction, orders, "orders")
-            result = ("price_per_kwh", "volume_kwh", "offered_kwh", "wanted_kwh")
-            market = await self._table("market", "per_entity", dict.fromkeys(result, FLOAT), **traded)
-            self._world.connect(actors.auction, market, *result)
+            market = await self._table("market", "per_entity", MARKET_COLUMNS, **traded)
+            self._world.connect(actors.auction, market, *MARKET_COLUMNS)
 
     async def _bench(self) -> None:
         actors = self._actors

@@ -97,6 +97,8 @@ class Watch:
         self.beat = time.monotonic()
         self.proxies: dict[str, WatchedProxy] = {}
         self._reached: dict[str, int] = {}
+        self.began_at: dict[int, float] = {}
+        """Seconds on the wall, of any origin, at which the first simulator began each step, by simulated seconds."""
         self._durations: dict[str, dict[str, list[float]]] = {}
         self._calls: dict[int, _Call] = {}
         self._blocking: _Call | None = None
@@ -140,6 +142,7 @@ class Watch:
             if simulator not in self._patient:
                 self.latest_step_s = max(self.latest_step_s, time_s)
             self._reached.setdefault(simulator, time_s)
+            self.began_at.setdefault(time_s, call.began)
         return call
 
     def end(self, call: _Call) -> None:

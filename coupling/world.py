@@ -53,6 +53,7 @@ class WorldOutcome:
         reached_s: Simulated seconds that every simulator has completed.
         wall_s: Seconds on the wall, starting and finalizing included.
         timings: What each simulator has cost.
+        began_at: Seconds on the wall, of any origin, at which each step began, by simulated seconds.
         warnings: What mosaik and the simulators have warned of, each once.
         later_errors: What else went wrong after the first failure.
         remote_output: The last lines of each remote simulator's output, after a failure.
@@ -68,6 +69,7 @@ class WorldOutcome:
     reached_s: int = 0
     wall_s: float = 0.0
     timings: Mapping[str, SimulatorTiming] = field(default_factory=dict)
+    began_at: Mapping[int, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     later_errors: tuple[str, ...] = ()
     remote_output: Mapping[str, str] = field(default_factory=dict)
@@ -206,6 +208,7 @@ class _Worker:
             reached_s=min(watch.reached_s, self._until),
             wall_s=time.monotonic() - self._began,
             timings=watch.timings(),
+            began_at=dict(watch.began_at),
             warnings=tuple(dict.fromkeys(f"{item.category.__name__}: {item.message}" for item in caught)),
             later_errors=tuple(watch.later_errors),
             remote_output={} if status == "complete" else _remote_output(watch),

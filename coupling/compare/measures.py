@@ -88,10 +88,12 @@ def _harms(limits: Limits, low_v: float, high_v: float) -> list[Measure]:
             phases, "phase_imbalance.worst_bus_share_above_2_percent", "Time above 2 %, worst bus", "%", high=0.05,
             note="EN 50160 allows 5 % of a week",
         ),
+        Measure(phases, "phase_imbalance.neutral_current_share", "Neutral current, of phase currents", "%"),
         Measure(energy, "energy_imbalance.share_of_traded", "Deviation from trades", "%"),
         Measure(energy, "energy_imbalance.position_error_share", "Deviation from plans", "%"),
         Measure(price, "price.std_per_kwh", "Price, standard deviation", "per kWh"),
         Measure(price, "price.mean_abs_change_per_kwh", "Price, mean change", "per kWh"),
+        Measure(price, "price.dispersion_per_kwh", "Price, spread within an interval", "per kWh"),
     ]  # fmt: skip
 
 
@@ -140,6 +142,10 @@ def _exchange() -> list[Measure]:
         Measure(privacy, "privacy.numbers_per_interval", "Numbers per prosumer, interval", ""),
         Measure(privacy, "exchange.rounds_mean", "Rounds per interval", "1"),
         Measure(privacy, "exchange.messages_per_interval", "Messages per interval", "1"),
+        Measure(privacy, "privacy.bytes_per_interval", "Bytes per prosumer, interval", ""),
+        Measure(privacy, "exchange.fell_back_share", "Negotiations without agreement", "%"),
+        Measure(work, "compute.interval_p50_s", "Per interval, median", "s"),
+        Measure(work, "compute.interval_p95_s", "Per interval, 95th percentile", "s"),
         Measure(work, "compute.wall_s", "Computing time", "s"),
     ]
 

@@ -35,18 +35,41 @@ def _variant(scheme: str, title: str, description: str, *, bound: bool = False, 
     return Variant(title, description, {"scheme": scheme, **overrides}, bound)
 
 
+def _p2p(title: str, description: str, **options: Any) -> Variant:
+    return _variant("network_aware_p2p", title, description, network_aware_p2p=options)
+
+
 def _doe(title: str, description: str, **envelope: Any) -> Variant:
     return _variant("doe", title, description, envelope=envelope)
 
 
-def _lem(title: str, description: str, mechanism: str) -> Variant:
+def _lem(title: str, description: str, mechanism: str, **options: Any) -> Variant:
     # Emptied first: what the scenario says of its own mechanism's options is not about this one.
     overrides = {"scheme": "doe_lem", "matching": None, "matching.mechanism": mechanism}
-    return Variant(title, description, overrides)
+    return Variant(title, description, overrides | {f"matching.options.{key}": value for key, value in options.items()})
 
 
 _MANAGED = {"energy_manager": True, "market": False}
-_CORNER = {"safety": "corner"}
+_CORNER, _CERTIFIED = {"safety": "corner"}, {"safety": "certified"}
+_RULES = {
+    "equal": ("equal", "the same limits for everybody"),
+    "max_min": ("max-min", "the lowest limit raised first"),
+    "proportional": ("proportional", "the same share of every request"),
+    "proportional_fair": ("prop. fair", "greatest sum of logarithms"),
+    "alpha_fair": ("alpha-fair", "between max-min and proportional fairness"),
+    "max_total": ("max total", "greatest sum of limits, whoever gets it"),
+}
+
+
+def _rules() -> dict[str, Variant]:
+    """Every rule of sharing, proven and as the literature has it."""
+    found = {}
+    for rule, (title, description) in _RULES.items():
+        found[f"doe:{rule}"] = _doe(f"DOE, {title}", description, rule=rule, **_CERTIFIED)
+        corner = f"{description}, checked only with everybody at the limit"
+        found[f"doe:{rule}_corner"] = _doe(f"{title}, corner", corner, rule=rule, **_CORNER)
+    return found
+
 
 VARIANTS: Mapping[str, Variant] = {
     "uncoordinated": _variant("uncoordinated", "Uncoordinated", "charge on arrival, export everything"),
@@ -82,20 +105,33 @@ VARIANTS: Mapping[str, Variant] = {
         "price_based", "Time of use", "energy managers follow the tariff, each for itself",
         price_based={"variant": "time_of_use"},
     ),
-    "network_aware_p2p": _variant(
-        "network_aware_p2p", "Checked P2P", "order book in which the DSO checks every trade"
+    "network_aware_p2p": _p2p("Checked P2P", "order book in which the DSO checks every trade"),
+    "network_aware_p2p:price_ordered": _p2p(
+        "P2P, by price", "the best offers arrive first, so that the same are refused", arrival="price_ordered"
+    ),
+    "network_aware_p2p:exact": _p2p("P2P, exact", "a power flow for every trade", check="exact"),
+    "network_aware_p2p:exact_price_ordered": _p2p(
+        "P2P, exact, by price", "a power flow for every trade, the best offers first",
+        check="exact", arrival="price_ordered",
+    ),
+    "network_aware_p2p:peers_only": _p2p(
+        "P2P, peers only", "only trades among peers are checked; of the rest as little as possible is curtailed",
+        check_retail=False,
+    ),
+    "network_aware_p2p:fee": _p2p("P2P with fee", "every trade pays the DSO 0.02 per kWh", network_fee_per_kwh=0.02),
+    "network_aware_p2p:decay": _p2p(
+        "P2P, patience lost", "who is refused offers less often: by a fifth for every interval in a row", decay=0.2
     ),
     "doe": _doe("DOE", "dynamic operating envelopes, no local market"),
     "doe:corner": _doe("DOE, corner", "envelopes checked only with everybody at the limit", **_CORNER),
     "doe:robust": _doe("DOE, robust", "envelopes for every combination of uses, without a proof", safety="robust"),
-    "doe:equal": _doe("DOE, equal", "the same limits for everybody", rule="equal"),
-    "doe:max_min": _doe("DOE, max-min", "the lowest limit raised first", rule="max_min"),
-    "doe:proportional": _doe("DOE, proportional", "the same share of every request", rule="proportional"),
-    "doe:alpha_fair": _doe("DOE, alpha-fair", "between max-min and proportional fairness", rule="alpha_fair"),
-    "doe:max_total": _doe("DOE, max total", "greatest sum of limits, whoever gets it", rule="max_total"),
+    **_rules(),
     "doe_lem": _variant("doe_lem", "DOE-LEM", "local market inside dynamic operating envelopes"),
     "doe_lem:corner": _variant(
         "doe_lem", "DOE-LEM, corner", "local market inside envelopes checked only at the corners", envelope=_CORNER
+    ),
+    "doe_lem:k_double_auction": _lem(
+        "DOE-LEM, one price", "periodic auction with one price for all", "k_double_auction"
     ),
     "doe_lem:mcafee": _lem("DOE-LEM, McAfee", "trade reduction: bidding the truth is best", "mcafee"),
     "doe_lem:continuous": _lem(
@@ -106,9 +142,15 @@ VARIANTS: Mapping[str, Variant] = {
         "DOE-LEM, SDR", "price falls as supply grows against demand", "supply_demand_ratio"
     ),
     "doe_lem:bilateral": _lem(
-        "DOE-LEM, bilateral", "partners negotiate with each other in rounds", "bilateral"
+        "DOE-LEM, bilateral", "partners negotiate with each other in rounds (ADMM)", "bilateral", method="admm"
+    ),
+    "doe_lem:bilateral_primal_dual": _lem(
+        "Bilateral, primal-dual", "partners negotiate by a primal-dual method", "bilateral", method="primal_dual"
     ),
     "doe_lem:stable_matching": _lem("DOE-LEM, stable", "no pair would rather trade with each other", "stable_matching"),
+    "doe_lem:network_checked": _lem(
+        "DOE-LEM, checked", "inside envelopes the DSO is asked about every trade as well", "network_checked"
+    ),
     "unconstrained": _variant(
         "unconstrained", "Unconstrained", "local market without any network limit: a bound on cost", bound=True
     ),
@@ -130,12 +172,24 @@ REPRESENTATIVES: Mapping[str, str] = {
 """What stands for a scheme where only the scheme is named."""
 
 
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "all": tuple(REPRESENTATIVES.values()),
+    "everything": tuple(VARIANTS),
+    "bounds": tuple(name for name, variant in VARIANTS.items() if variant.bound),
+    "ablations": ("doe_lem", "doe", "static_limits:lem", "static_limits"),
+    **{
+        f"{scheme}:all": tuple(name for name, variant in VARIANTS.items() if variant.scheme == scheme)
+        for scheme in REPRESENTATIVES
+    },
+}
+"""Names for several variants at once. The ablations take from `doe_lem` its market, or its envelopes, or both."""
+
+
 def chosen_variants(names: str | Sequence[str]) -> list[str]:
     """Return the variants that are meant, in the order of `VARIANTS`.
 
     Args:
-        names: Names of variants or schemes, separated by commas or as a list; `all` is one variant for each scheme,
-            `everything` all variants.
+        names: Names of variants, schemes or `GROUPS`, separated by commas or as a list.
 
     Raises:
         InputError: There is no such variant.
@@ -143,19 +197,17 @@ def chosen_variants(names: str | Sequence[str]) -> list[str]:
     wanted = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
     chosen: set[str] = set()
     for name in filter(None, wanted):
-        if name == "all":
-            chosen |= set(REPRESENTATIVES.values())
-        elif name == "everything":
-            chosen |= set(VARIANTS)
+        if name in GROUPS:
+            chosen |= set(GROUPS[name])
         elif name in REPRESENTATIVES or name in VARIANTS:
             chosen.add(REPRESENTATIVES.get(name, name))
         else:
-            nearest = nearest_of(name, list(VARIANTS))
+            nearest = nearest_of(name, [*VARIANTS, *GROUPS])
             hint = f"; did you mean {nearest}" if nearest else ""
-            allowed = f"all, everything, or some of {', '.join(VARIANTS)}"
+            allowed = f"some of {', '.join([*GROUPS, *VARIANTS])}"
             raise InputError(f"There is no such scheme or variant{hint}.", key="schemes", value=name, allowed=allowed)
     if not chosen:
-        raise InputError("No scheme is named.", key="schemes", value=names, allowed="all, everything, or names")
+        raise InputError("No scheme is named.", key="schemes", value=names, allowed=f"{', '.join(GROUPS)}, or names")
     return [name for name in VARIANTS if name in chosen]
 
 

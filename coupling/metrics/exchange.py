@@ -73,7 +73,7 @@ def exchange(tables: Tables, roles: tuple[str, ...]) -> Group:
         counted = float(told["messages"].mean())
         messages = counted if name == "coordination" else (messages or 0.0) + counted
         if "fell_back" in told:
-            group["fell_back_share"] = number(told["fell_back"].astype(float).mean())
+            group["fell_back_share"] = number(told.loc[told["rounds"] > 0, "fell_back"].astype(float).mean())
     group["messages_per_interval"] = None if messages is None else number(messages)
     return group
 
@@ -81,14 +81,20 @@ def exchange(tables: Tables, roles: tuple[str, ...]) -> Group:
 def blocking(tables: Tables, facts: RunFacts) -> Group:
     """Trades that the DSO refused.
 
-    - attempts, blocks: sides of trades it was asked about and refused, as a trade has two; rate: of all attempts.
-    - refused_kwh: what could not be traded in the end because of that; of both sides, so that a trade counts once.
+    - attempts, blocks: sides of trades it was asked about and refused: a trade between peers has two, one with the
+      retailer one; rate: of all attempts. retail_attempts, retail_blocks: those with the retailer among them.
+    - refused_kwh: what could not be traded in the end because of that, a trade counted once; retail_refused_kwh: of
+      this what was to go to the retailer or to come from it.
     - gini: of the prosumers' shares of refused attempts; never_blocked_share: of those who attempted any.
     - longest_run: intervals in a row in which one prosumer was refused something; intervals without an attempt leave
       the run as it is.
     """
-    names = ("attempts", "blocks", "rate", "refused_kwh", "gini", "never_blocked_share", "longest_run")
-    group: Group = dict.fromkeys(names)
+    group: Group = dict.fromkeys(
+        (
+            "attempts", "blocks", "rate", "retail_attempts", "retail_blocks", "refused_kwh", "retail_refused_kwh",
+            "gini", "never_blocked_share", "longest_run",
+        )
+    )  # fmt: skip
     found = _blocking_table(tables)
     if found is None or not found["attempts"].sum():
         return group
@@ -98,7 +104,10 @@ def blocking(tables: Tables, facts: RunFacts) -> Group:
         "attempts": int(sums["attempts"].sum()),
         "blocks": int(sums["blocks"].sum()),
         "rate": share(float(sums["blocks"].sum()), float(sums["attempts"].sum())),
-        "refused_kwh": number(found["blocked_kwh"].abs().sum() / 2),
+        "retail_attempts": int(found["retail_attempts"].sum()),
+        "retail_blocks": int(found["retail_blocks"].sum()),
+        "refused_kwh": number(found["blocked_kwh"].abs().sum() / 2 + found["refused_kwh"].abs().sum()),
+        "retail_refused_kwh": number(found["refused_kwh"].abs().sum()),
         "gini": gini((tried["blocks"] / tried["attempts"]).to_numpy(float)),
         "never_blocked_share": number((tried["blocks"] == 0).mean()),
         "longest_run": max(_longest_run(each) for _, each in found.groupby("prosumer")),
@@ -109,7 +118,7 @@ def forgone(tables: Tables, facts: RunFacts) -> Group:
     """Energy that somebody would have used or sold and could not, alike in every scheme.
 
     - pv_curtailed_kwh: sun not used, whatever the reason. ev_not_served_kwh: missing at departure.
-    - blocked_kwh: refused as a trade; it went to the retailer, or is among the curtailed as well.
+    - blocked_kwh: refused as a trade between peers; it went to the retailer, or is among the curtailed as well.
     - total_kwh: the first two.
     """
     group: Group = dict.fromkeys(("pv_curtailed_kwh", "ev_not_served_kwh", "blocked_kwh", "total_kwh"))
@@ -129,12 +138,14 @@ def forgone(tables: Tables, facts: RunFacts) -> Group:
 
 
 def _blocking_table(tables: Tables) -> pd.DataFrame | None:
-    columns = ("interval_start", "prosumer", "attempts", "blocks", "blocked_kwh")
-    for name in ("blocking", "trades"):
-        found = rows(tables, name, *columns)
-        if found is not None:
-            return found
-    return None
+    found = rows(tables, "blocking", "interval_start", "prosumer", "attempts", "blocks", "blocked_kwh")
+    if found is None:
+        return None
+    retail = {name: found.get(name, 0) for name in ("retail_attempts", "retail_blocks", "refused_kwh")}
+    found = found.assign(**retail)
+    return found.assign(
+        attempts=found["attempts"] + found["retail_attempts"], blocks=found["blocks"] + found["retail_blocks"]
+    )
 
 
 def _longest_run(each: pd.DataFrame) -> int:

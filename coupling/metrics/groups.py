@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from feederloop.coupling.metrics.devices import energy, envelope, ev, pv
 from feederloop.coupling.metrics.exchange import blocking, forgone
 from feederloop.coupling.metrics.network import congestion, phase_imbalance, voltage
@@ -35,16 +37,24 @@ def summarise(tables: Tables, facts: RunFacts) -> dict[str, Group]:
     return {name: group(tables, facts) for name, group in GROUPS.items()}
 
 
-def compute(wall_s: float, timings: Mapping[str, SimulatorTiming]) -> dict[str, Any]:
+def compute(
+    wall_s: float,
+    timings: Mapping[str, SimulatorTiming],
+    began_at: Mapping[int, float] | None = None,
+    interval_s: int = 1800,
+) -> dict[str, Any]:
     """What the run cost to compute; differs from run to run, unlike all other figures.
 
     - wall_s: seconds on the wall, starting and finalizing included.
     - simulator_s: all simulators' steps and outputs; the rest of wall_s is starting and coordination.
+    - interval_p50_s, interval_p95_s: median and 95th percentile of the seconds on the wall that a market interval took;
+      None for runs of less than two.
     - steps: of all simulators. max_rss_mb: the largest memory this process has had; None where it is not known.
     - simulators: for each, its steps, their sum and slowest, and the time for its outputs.
     """
     return {
         "wall_s": wall_s,
+        **_interval_times(began_at or {}, interval_s),
         "simulator_s": sum(timing.step_s + timing.get_data_s for timing in timings.values()),
         "steps": sum(timing.steps for timing in timings.values()),
         "max_rss_mb": _max_rss_mb(),
@@ -58,6 +68,14 @@ def compute(wall_s: float, timings: Mapping[str, SimulatorTiming]) -> dict[str, 
             for name, timing in sorted(timings.items())
         },
     }
+
+
+def _interval_times(began_at: Mapping[int, float], interval_s: int) -> dict[str, float | None]:
+    starts = np.array([began_at[time_s] for time_s in sorted(began_at) if time_s % interval_s == 0])
+    if len(starts) < 2:
+        return {"interval_p50_s": None, "interval_p95_s": None}
+    middle, high = np.percentile(np.diff(starts), [50, 95]).tolist()
+    return {"interval_p50_s": middle, "interval_p95_s": high}
 
 
 def _max_rss_mb() -> float | None:

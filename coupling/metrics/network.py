@@ -1,5 +1,6 @@
 """Figures of the network: voltage, congestion, phase imbalance."""
 
+import numpy as np
 import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, RunFacts, Tables, number, period_means, rows, share, total, wide
@@ -96,19 +97,41 @@ def phase_imbalance(tables: Tables, facts: RunFacts) -> Group:
 
     - max_vuf_percent: the worst bus in any step.
     - share_above_2_percent: of the 10-min means of all buses; worst_bus_share_above_2_percent: of the bus with most.
+    - neutral_current_share: |I_a + I_b + I_c| of |I_a| + |I_b| + |I_c|, sums over all steps, of what all connection
+      points together draw or feed in, as currents at equal voltages 120 degrees apart (losses aside).
     """
-    group: Group = dict.fromkeys(("max_vuf_percent", "share_above_2_percent", "worst_bus_share_above_2_percent"))
+    group: Group = dict.fromkeys(
+        (
+            "max_vuf_percent", "share_above_2_percent", "worst_bus_share_above_2_percent", "neutral_current_share",
+        )
+    )  # fmt: skip
+    group["neutral_current_share"] = _neutral_current_share(tables)
     buses = rows(tables, "grid_bus", "time", "bus", "vuf_percent")
     if buses is None or buses["vuf_percent"].isna().all():
         return group
     ten = period_means(wide(buses, "vuf_percent", column="bus"), 600)
     counted = ten.notna()
     above = (ten > VUF_LIMIT_PERCENT) & counted
-    return {
+    return group | {
         "max_vuf_percent": number(buses["vuf_percent"].max()),
         "share_above_2_percent": share(total(above), total(counted)),
         "worst_bus_share_above_2_percent": number((above.sum() / counted.sum()).max()),
     }
+
+
+def _neutral_current_share(tables: Tables) -> float | None:
+    points = rows(tables, "connection_point", "time", "prosumer", "p_kw", "q_kvar")
+    people = rows(tables, "prosumer", "prosumer", "phase")
+    if points is None or people is None:
+        return None
+    phase = points["prosumer"].map(people.set_index("prosumer")["phase"].astype(str))
+    power = (points["p_kw"] - 1j * points["q_kvar"]).to_numpy()
+    step = pd.factorize(points["time"])[0]
+    currents = []
+    for name, turn in zip("abc", np.exp(-2j * np.pi / 3 * np.arange(3)), strict=True):
+        part = np.select([phase == name, phase == "abc"], [power, power / 3], 0.0) * turn
+        currents.append(np.bincount(step, part.real) + 1j * np.bincount(step, part.imag))
+    return share(float(np.abs(sum(currents)).sum()), float(np.abs(currents).sum()))
 
 
 def _share_outside(means: pd.DataFrame, limits: tuple[float, float]) -> float | None:

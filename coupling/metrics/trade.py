@@ -1,6 +1,7 @@
 """Figures of the market: energy imbalance, trade, price."""
 
 import numpy as np
+import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, RunFacts, Tables, number, rows, share
 
@@ -65,10 +66,11 @@ def price(tables: Tables, facts: RunFacts) -> Group:
     - mean_per_kwh, std_per_kwh: mean and standard deviation, weighted with the energy traded.
     - min_per_kwh, max_per_kwh: extremes.
     - mean_abs_change_per_kwh: mean of |change| from one interval with trade to the next.
+    - dispersion_per_kwh: standard deviation of what sellers got within an interval, weighted with what they sold, the
+      mean over all energy sold; 0 where all get one price.
     """
-    group: Group = dict.fromkeys(
-        ("mean_per_kwh", "std_per_kwh", "min_per_kwh", "max_per_kwh", "mean_abs_change_per_kwh")
-    )
+    names = ("mean_per_kwh", "std_per_kwh", "min_per_kwh", "max_per_kwh", "mean_abs_change_per_kwh")
+    group: Group = dict.fromkeys((*names, "dispersion_per_kwh"))
     cleared = rows(tables, "market", "interval_start", "price_per_kwh", "volume_kwh")
     if cleared is None:
         return group
@@ -86,4 +88,17 @@ def price(tables: Tables, facts: RunFacts) -> Group:
     }
     if len(prices) > 1:
         group["mean_abs_change_per_kwh"] = number(np.abs(np.diff(prices)).mean())
+    group["dispersion_per_kwh"] = _dispersion(tables)
     return group
+
+
+def _dispersion(tables: Tables) -> float | None:
+    trades = rows(tables, "trades", "interval_start", "traded_kwh", "price_per_kwh")
+    sold = None if trades is None else trades[(trades["traded_kwh"] > 0) & trades["price_per_kwh"].notna()]
+    if sold is None or sold.empty:
+        return None
+    kwh, paid = sold["traded_kwh"], sold["price_per_kwh"]
+    sums = pd.DataFrame({"kwh": kwh, "money": kwh * paid}).groupby(sold["interval_start"]).sum()
+    mean = sold["interval_start"].map(sums["money"] / sums["kwh"])
+    squares = (kwh * (paid - mean) ** 2).groupby(sold["interval_start"]).sum()
+    return number(np.average(np.sqrt(squares / sums["kwh"]), weights=sums["kwh"]))

@@ -120,3 +120,8 @@ class NetworkAwareP2p(Section):
         True,
         "Whether the DSO curtails what was not traded where the network does not bear that it goes to the retailer",
     )
+    check_retail: Flag = setting(
+        True,
+        "Whether the DSO is asked about sales to and purchases from the retailer as well, lot by lot as they arrive; "
+        "otherwise it curtails of these the least energy that the network asks for. Without curtail it is not asked",
+    )

@@ -4,7 +4,7 @@ Homes, roofs, chargers, forecasts, grid, market accounts and recorder are there 
 limits the connection points, who decides what the devices do, who pairs offers, and who coordinates.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from feederloop.coupling.scenario import Scenario
@@ -57,11 +57,17 @@ def arrangement_of(scenario: Scenario) -> Arrangement:
         if scenario.price_based.variant == "time_of_use":
             return Arrangement("tariff")
         return Arrangement("directed", coordinator="transactive")
-    return _FIXED[scenario.scheme]
+    return _with_matcher(_FIXED[scenario.scheme], scenario)
 
 
 def _static_limits(scenario: Scenario) -> Arrangement:
     options = scenario.static_limits
     if options.market:
-        return Arrangement("optimise", limits="static", matcher="market")
+        return _with_matcher(Arrangement("optimise", limits="static", matcher="market"), scenario)
     return Arrangement("tariff" if options.energy_manager else "limited", limits="static")
+
+
+def _with_matcher(arrangement: Arrangement, scenario: Scenario) -> Arrangement:
+    """A local market may have a mechanism that asks the DSO as well, inside whatever limits there are."""
+    checked = arrangement.matcher == "market" and scenario.matching.mechanism == "network_checked"
+    return replace(arrangement, matcher="network_checked") if checked else arrangement

@@ -89,7 +89,7 @@ def _connect_market(world: WatchedWorld, arrangement: Arrangement, actors: Actor
             point = actors.curtailed[name]
             world.connect(forecast, point, "household_p_kw", "household_q_kvar")
             world.connect(manager, point, "curve_kwh")
-            world.connect(trader, point, "traded_kwh")
+            world.connect(trader, point, "traded_kwh", "refused_kwh")
             previous(world, point, manager, actors.curtailed_states[name], {attr: attr for attr in _LIMITS})
     if actors.auction is not None and actors.ledger is not None:
         world.connect(actors.auction, actors.ledger, "surplus_money", "fee_money")

@@ -167,10 +167,12 @@ class Starter:
     async def _start_matcher(self, actors: Actors) -> None:
         scenario, told = self._scenario, self._parameters
         mechanism, options = scenario.matching.mechanism, dict(scenario.matching.options)
-        if self._arrangement.matcher == "network_checked":
+        if scenario.scheme == "network_aware_p2p":
             mechanism, options = "network_checked", scenario.room("network_aware_p2p")
             if options.pop("curtail"):
                 await self._start_curtailment(actors)
+            else:
+                options["check_retail"] = False
         matcher = await self._sim(
             "matcher",
             interval_s=scenario.time.interval_s,

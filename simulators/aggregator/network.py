@@ -7,7 +7,7 @@ that of all rows at all nodes and branches only those enter that matter. Rows ar
 the connection point that acts on them most.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent, along
 
+_BINDING_KW = 0.02
 _HALVINGS = 8
 _ROUNDS = 12
 
@@ -65,6 +66,31 @@ class NetworkRows:
         on_phase = np.concatenate([nodes % 3, 3 + nodes % 3, 6 + branches.row_phase[rated]])
         on_phase[2 * len(nodes) :] += 3 * is_line[branches.row_branch[rated]]
         self._kind: Ints = on_phase
+        buses = feeder.buses[nodes[::3] // 3].tolist()
+        self._names = [
+            f"{kind} at bus {bus} {phase}" for kind in ("v_max", "v_min") for bus in buses for phase in "abc"
+        ]
+        conductors = zip(branches.row_branch[rated].tolist(), branches.row_phase[rated].tolist(), strict=True)
+        self._names += [f"loading of {branches.names[branch]} {'abc'[phase]}" for branch, phase in conductors]
+
+    def holding(self, cuts: Sequence[Cut], p_kw: Floats, interval: int = 0) -> list[tuple[str, str]]:
+        """[points] The limits that hold each one's export, and import, back most in a plan; empty where none does.
+
+        Args:
+            cuts: The rows that the plan is within.
+            p_kw: [points] Its powers in one interval.
+            interval: Which one.
+        """
+        binding = [cut for cut in cuts if cut.interval == interval and cut.gradient @ p_kw > cut.limit_kw - _BINDING_KW]
+        if not binding:
+            return [("", "")] * len(p_kw)
+        gradient, names = np.array([cut.gradient for cut in binding]), [self._names[cut.row] for cut in binding]
+        held = []
+        for pull in (gradient, -gradient):
+            most = pull.argmax(axis=0)
+            felt = pull[most, np.arange(len(p_kw))] > 0
+            held.append([names[row] if some else "" for row, some in zip(most.tolist(), felt.tolist(), strict=True)])
+        return list(zip(*held, strict=True))
 
     def cuts(self, p_kw: Floats, q_kvar: Floats, tolerance_kw: float = 0.01, near: float = 0.0) -> list[Cut]:
         """Return for each interval, kind of limit and phase the row that a plan exceeds the most.

@@ -38,6 +38,10 @@ class Curtailment:
         columns = self._power[:, None, None]
         self._rows = NetworkRowsOf(self._programme.solver, columns, np.ones(1), interval_h)
 
+    def held_by(self, plan: Bearable) -> list[tuple[str, str]]:
+        """[points] The limits that hold each one's export, and import, back; empty where none does."""
+        return self._network.holding(plan.cuts, plan.p_kw[:, 0])
+
     def bearable(self, intended_kw: Floats, traded_kw: Floats, demand_kw: Floats, q_kvar: Floats) -> Bearable:
         """Return powers that the network bears; arrays are [points], export positive.
 

@@ -15,8 +15,8 @@ from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import load_network
 from feederloop.simulators.grid.powerflow import PowerFlow
 
-_IN = ("household_p_kw", "household_q_kvar", "curve_kwh", "traded_kwh")
-_OUT = ("export_limit_kw", "import_limit_kw", "curtailed_kwh")
+_IN = ("household_p_kw", "household_q_kvar", "curve_kwh", "traded_kwh", "refused_kwh")
+_OUT = ("export_limit_kw", "import_limit_kw", "curtailed_kwh", "curtailed_by")
 _CURTAILED_KW = 1e-6
 
 META: dict[str, Any] = {
@@ -30,7 +30,7 @@ class CurtailmentSimulator(mosaik_api_v3.Simulator):
     """One entity per connection point; knows curves and trades for k+1 at the start of k, and limits k+1.
 
     What is not traded goes to the retailer or comes from it: of the curve, what is offered even at the lowest price and
-    what is wanted even at the highest.
+    what is wanted even at the highest, less what was refused already.
     """
 
     def __init__(self) -> None:
@@ -82,14 +82,24 @@ class CurtailmentSimulator(mosaik_api_v3.Simulator):
         hours = self._interval_s / 3600.0
         demand, q_kvar = (self._next(inputs, attr) for attr in ("household_p_kw", "household_q_kvar"))
         curves = [self._one(inputs, name, "curve_kwh") for name in self._names]
-        traded = np.array([self._one(inputs, name, "traded_kwh") for name in self._names], dtype=float) / hours
+        traded, refused = (
+            np.array([self._one(inputs, name, attr) for name in self._names], dtype=float) / hours
+            for attr in ("traded_kwh", "refused_kwh")
+        )
         lowest, highest = (np.array([curve[end] for curve in curves], dtype=float) / hours for end in (0, -1))
         intended = np.clip(traded, lowest, highest)
-        plan = self._curtailment.bearable(intended, traded, np.minimum(demand, 0.0), q_kvar).p_kw[:, 0]
+        demand = np.minimum(demand, 0.0)
+        # Nobody is refused what the household draws anyway.
+        drawn = np.where(refused < 0, np.maximum(demand, intended), np.inf)
+        bearable = self._curtailment.bearable(np.minimum(intended - refused, drawn), traded, demand, q_kvar)
+        plan = bearable.p_kw[:, 0]
         exports, imports = intended - plan > _CURTAILED_KW, plan - intended > _CURTAILED_KW
         export_kw = np.where(exports, np.maximum(plan, 0.0), self._caps["export_limit_kw"])
         import_kw = np.where(imports, np.maximum(-plan, 0.0), self._caps["import_limit_kw"])
-        rows = zip(export_kw.tolist(), import_kw.tolist(), ((intended - plan) * hours).tolist(), strict=True)
+        kinds = zip(exports.tolist(), imports.tolist(), self._curtailment.held_by(bearable), strict=True)
+        held_by = [held[0] if export else held[1] if import_ else "" for export, import_, held in kinds]
+        columns = (export_kw.tolist(), import_kw.tolist(), ((intended - plan) * hours).tolist(), held_by)
+        rows = zip(*columns, strict=True)
         self._data = {
             name: dict(zip(_OUT, self._lists(number, *row), strict=True))
             for number, (name, row) in enumerate(zip(self._names, rows, strict=True))
@@ -97,17 +107,17 @@ class CurtailmentSimulator(mosaik_api_v3.Simulator):
         return time + self._interval_s
 
     def get_data(self, outputs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-        """Return limits, as lists that begin with k+1, and what was curtailed in k+1 (of export positive)."""
+        """Return limits, as lists that begin with k+1, what was curtailed in k+1 (of export positive), and by what."""
         return {
             eid: {attr: list(value) if isinstance(value := self._data[eid][attr], list) else value for attr in attrs}
             for eid, attrs in outputs.items()
         }
 
-    def _lists(self, row: int, export_kw: float, import_kw: float, curtailed_kwh: float) -> tuple[Any, ...]:
+    def _lists(self, row: int, export_kw: float, import_kw: float, *curtailed: Any) -> tuple[Any, ...]:
         """Return what is put out: later intervals are not known yet, and hence not limited."""
         later = self._horizon - 1
         export_cap, import_cap = (float(self._caps[attr][row]) for attr in ("export_limit_kw", "import_limit_kw"))
-        return [export_kw, *[export_cap] * later], [import_kw, *[import_cap] * later], curtailed_kwh
+        return [export_kw, *[export_cap] * later], [import_kw, *[import_cap] * later], *curtailed
 
     def _next(self, inputs: Mapping[str, Any], attr: str) -> Floats:
         return np.array([self._one(inputs, name, attr)[1] for name in self._names], dtype=float)

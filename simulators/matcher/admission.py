@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feederloop.simulators.envelope.box import Limits
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
@@ -12,6 +13,9 @@ from feederloop.simulators.grid.sensitivity import Tangent, along
 from feederloop.simulators.matcher.orders import FloatArray
 
 Check = Literal["linear", "exact"]
+
+Names = NDArray[np.str_]
+NO_SOLUTION = "no power flow"
 
 _A = np.exp(2j * np.pi / 3)
 _ROUNDING = 1e-9
@@ -26,12 +30,14 @@ class Quantities:
         offset: [rows] Value without injection.
         least: [rows] Least length; 0 for none.
         most: [rows] Greatest length.
+        name: [rows] Of which element and phase.
     """
 
     gain: Complex
     offset: Complex
     least: Floats
     most: Floats
+    name: Names
 
     @classmethod
     def of(cls, feeder: Feeder, limits: Limits) -> "Quantities":
@@ -50,13 +56,18 @@ class Quantities:
             (feeder.bus_z[nodes], feeder.bus_w[nodes], limits.v_min_v, np.full(len(nodes), limits.v_max_v)),
             (branches.gain[rated], branches.i0[rated], 0.0, (branches.rating_a * percent / 100.0)[rated]),
         ]
+        names = [f"bus {bus} {phase}" for bus in feeder.buses[buses].tolist() for phase in "abc"]
+        conductors = zip(branches.row_branch[rated].tolist(), branches.row_phase[rated].tolist(), strict=True)
+        names += [f"loading of {branches.names[branch]} {'abc'[phase]}" for branch, phase in conductors]
         if limits.vuf_percent is not None:
             parts.append(_unbalance(feeder, buses, limits.vuf_percent))
+            names += [f"unbalance at bus {bus}" for bus in feeder.buses[buses].tolist()]
         return cls(
             gain=np.concatenate([part[0] for part in parts]),
             offset=np.concatenate([part[1] for part in parts]),
             least=np.concatenate([np.full(len(part[1]), part[2]) for part in parts]),
             most=np.concatenate([part[3] for part in parts]),
+            name=np.array(names),
         )
 
     def at(self, current: Complex) -> Complex:
@@ -68,12 +79,17 @@ class Quantities:
         """Leave out what injections of these lengths, [injectors] in ampere, could not bring to its limit."""
         most = np.abs(self.offset) + np.abs(self.gain) @ current_a
         kept = (self.least > 0) | (most > self.most)
-        return Quantities(self.gain[kept], self.offset[kept], self.least[kept], self.most[kept])
+        return Quantities(self.gain[kept], self.offset[kept], self.least[kept], self.most[kept], self.name[kept])
 
     def excess(self, value: Complex) -> Floats:
         """[rows] By how much values are beyond their limits, 0 where they are not."""
         length = np.abs(value)
         return np.maximum(0.0, np.maximum(length - self.most, self.least - length))
+
+    def describe(self, row: int, value: complex) -> str:
+        """Say which limit a value is beyond, such as `v_max at bus 3 a` or `loading of line 7 b`."""
+        name = str(self.name[row])
+        return f"v_{'max' if abs(value) > self.most[row] else 'min'} at {name}" if self.least[row] > 0 else name
 
 
 class Admission:
@@ -104,6 +120,8 @@ class Admission:
     ) -> None:
         self._power_flow, self._interval_h, self._check = power_flow, interval_h, check
         self._background_kw, self._q_kvar = background
+        self.refused_by = NO_SOLUTION
+        """The limit because of which the last trade that was refused was refused."""
         self._traded_kw = np.zeros(len(self._background_kw))
         self._p_kw = self._background_kw.copy()
         s = power_flow.injected_va(self._p_kw[:, None], self._q_kvar[:, None])
@@ -127,16 +145,31 @@ class Admission:
             buyer: Index of who buys.
             kwh: How much.
         """
+        return self._admits(np.array([seller, buyer]), np.array([kwh, -kwh]))
+
+    def admits_retail(self, trader: int, kwh: float) -> bool:
+        """Decide whether the network bears a sale to the retailer, or a purchase from it; if so, it counts as made.
+
+        Args:
+            trader: Index of who sells or buys.
+            kwh: How much, sold positive.
+        """
+        return self._admits(np.array([trader]), np.array([kwh]))
+
+    def _admits(self, both: Ints, kwh: FloatArray) -> bool:
         if not self.solved:
             return False
-        both = np.array([seller, buyer])
-        traded_kw = self._traded_kw[both] + np.array([kwh, -kwh]) / self._interval_h
+        traded_kw = self._traded_kw[both] + kwh / self._interval_h
         p_kw = _with_trade(self._background_kw[both], traded_kw)
         value = self._linear(both, p_kw) if self._check == "linear" else self._exact(both, p_kw)
         if value is None:
+            self.refused_by = NO_SOLUTION
             return False
         excess = self._quantities.excess(value)
-        if (excess > self._excess + _ROUNDING).any():
+        growth = excess - self._excess
+        if (growth > _ROUNDING).any():
+            row = int(np.argmax(growth / self._quantities.most))
+            self.refused_by = self._quantities.describe(row, value[row])
             return False
         self._traded_kw[both], self._p_kw[both] = traded_kw, p_kw
         self._value, self._excess = value, excess

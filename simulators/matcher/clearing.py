@@ -8,6 +8,21 @@ from feederloop.simulators.matcher.orders import FloatArray, IntArray, OrderBook
 
 
 @dataclass(frozen=True)
+class Retail:
+    """What of that which peers leave the DSO refused to let go to the retailer; arrays are [traders].
+
+    Args:
+        attempts: Lots of each trader that the DSO was asked about.
+        blocks: How many of these it refused.
+        refused_kwh: What each may not sell to the retailer (positive) or buy from it (negative).
+    """
+
+    attempts: IntArray
+    blocks: IntArray
+    refused_kwh: FloatArray
+
+
+@dataclass(frozen=True)
 class Blocking:
     """What the DSO refused in one interval; arrays are [traders].
 
@@ -15,11 +30,15 @@ class Blocking:
         attempts: Trades that each trader was party to and the DSO was asked about.
         blocks: How many of these it refused.
         blocked_kwh: What each could not sell (positive) or buy (negative) in the end because of that.
+        blocked_by: The limit that refused most of each one's trades, empty where none was refused.
+        retail: What the DSO refused of what was left for the retailer, where it was asked.
     """
 
     attempts: IntArray
     blocks: IntArray
     blocked_kwh: FloatArray
+    blocked_by: tuple[str, ...] = ()
+    retail: Retail | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A continuous double auction in which the DSO is asked about every trade."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from feederloop.simulators.matcher.continuous import ARRIVAL, PRICE, PRIORITY, P
 from feederloop.simulators.matcher.merit_order import one_side_each, over_all_orders, require_choice, require_number
 from feederloop.simulators.matcher.orders import FloatArray, OrderBook
 from feederloop.simulators.matcher.participation import BlockRecord
+from feederloop.simulators.matcher.retail_check import left_for_retailer, trade_with_retailer
 from feederloop.simulators.matcher.surroundings import LocalNetwork, Surroundings
 
 CHECK = ("linear", "exact")
@@ -37,6 +39,7 @@ class NetworkCheckedAuction:
         losses: Whether a trade also pays for the losses that it causes, at half-way between floor and ceiling.
         decay: How much each further interval in a row with a block takes of a prosumer's willingness to offer; it
             offers with the probability (1 - decay)^run.
+        check_retail: Whether the DSO is also asked, lot by lot, about what peers leave for the retailer.
 
     Raises:
         InputError: An option is not valid.
@@ -51,6 +54,7 @@ class NetworkCheckedAuction:
     network_fee_per_kwh: float = 0.0
     losses: bool = True
     decay: float = 0.0
+    check_retail: bool = False
     needs_network: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +65,10 @@ class NetworkCheckedAuction:
         require_number("network_fee_per_kwh", self.network_fee_per_kwh, 0.0)
         require_number("decay", self.decay, 0.0, 1.0)
         require_number("tries", self.tries, 1)
-        for key, kind, expected in (("tries", int, "a whole number"), ("losses", bool, "true or false")):
+        truth = "true or false"
+        for key, kind, expected in (
+            ("tries", int, "a whole number"), ("losses", bool, truth), ("check_retail", bool, truth)
+        ):  # fmt: skip
             if not isinstance(getattr(self, key), kind):
                 raise InputError(
                     "A mechanism's option is not valid", key=key, value=getattr(self, key), allowed=expected
@@ -88,15 +95,19 @@ class NetworkCheckedAuction:
         willing = self.record.willing(self.decay, rng)
         offered = np.flatnonzero(willing[book.trader])
         kept = offered[one_side_each(book.subset(offered))]
-        chosen = book.subset(kept)
-        clearing = self._trade(chosen, served_share, rng) if kept.size else no_trade(chosen)
-        traders = len(book.traders)
-        nothing = np.zeros(traders, dtype=np.int64)
-        blocking = clearing.blocking or Blocking(nothing, nothing, np.zeros(traders))
+        chosen, desk, traders = book.subset(kept), self._desk(book), len(book.traders)
+        clearing, blocked_kwh = no_trade(chosen), np.zeros(traders)
+        if kept.size:
+            clearing, blocked_kwh = self._trade(chosen, desk, served_share, rng)
+        retail = None
+        if self.check_retail:
+            left_kwh = left_for_retailer(book, clearing.traded_kwh)
+            retail = trade_with_retailer(left_kwh, desk, lot_kwh=self.lot_kwh, arrival=self.arrival, rng=rng)
+        blocking = Blocking(desk.attempts, desk.blocks, blocked_kwh, desk.blocked_by, retail)
         self.record.note(blocking, took_part=summed(book.trader[offered], book.kwh[offered], traders) > 0)
         return over_all_orders(replace(clearing, blocking=blocking), kept, len(book))
 
-    def _trade(self, book: OrderBook, served_share: FloatArray, rng: np.random.Generator) -> Clearing:
+    def _desk(self, book: OrderBook) -> "Desk":
         assert self._network is not None
         admission = Admission(
             self._network.power_flow,
@@ -106,16 +117,21 @@ class NetworkCheckedAuction:
             check="linear" if self.check == "linear" else "exact",
             ordered_kwh=book.per_trader(book.kwh),
         )
-        middle = book.floor_per_kwh + (book.ceiling_per_kwh - book.floor_per_kwh) / 2
-        desk = Desk(admission, self.network_fee_per_kwh, max(0.0, middle) if self.losses else 0.0, len(book.traders))
+        middle = book.floor_per_kwh + (book.ceiling_per_kwh - book.floor_per_kwh) / 2 if len(book) else 0.0
+        loss_price = max(0.0, middle) if self.losses else 0.0
+        return Desk(admission, self.network_fee_per_kwh, loss_price, len(book.traders))
+
+    def _trade(
+        self, book: OrderBook, desk: "Desk", served_share: FloatArray, rng: np.random.Generator
+    ) -> tuple[Clearing, FloatArray]:
+        """Return what peers trade, and what each could not sell (positive) or buy because it was refused, [traders]."""
         shares = served_share if self.rationing == "served_share" else np.zeros(len(book.traders))
         pieces = Pieces.of(book, self.lot_kwh, self.arrival, rng)
         floor = TradingFloor(book, pieces, shares, mid=self.price == "mid", gate=desk, tries=self.tries)
         pairs = floor.trade()
         left_over = book.kwh - summed(np.concatenate([pairs.ask, pairs.bid]), np.tile(pairs.kwh, 2), len(book))
         blocked: FloatArray = np.minimum(floor.refused_kwh(len(book)), np.maximum(left_over, 0.0))
-        blocking = Blocking(desk.attempts, desk.blocks, book.per_trader(book.side * blocked))
-        return clearing_of(book, pairs, blocking=blocking)
+        return clearing_of(book, pairs), book.per_trader(book.side * blocked)
 
 
 class Desk:
@@ -134,6 +150,12 @@ class Desk:
         self._admission, self._network_fee, self._loss_price = admission, network_fee_per_kwh, loss_price_per_kwh
         self._marginal_loss = admission.marginal_loss.tolist() if admission.solved else [0.0] * traders
         self.attempts, self.blocks = np.zeros(traders, dtype=np.int64), np.zeros(traders, dtype=np.int64)
+        self._refused_by: list[Counter[str]] = [Counter() for _ in range(traders)]
+
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        """The limit that refused most of each trader's trades, empty where none was refused."""
+        return tuple(limits.most_common(1)[0][0] if limits else "" for limits in self._refused_by)
 
     def fee_per_kwh(self, seller: int, buyer: int) -> float:
         """Return the network fee and the price of the losses that a kWh from one to the other causes, if it does."""
@@ -145,5 +167,14 @@ class Desk:
         admitted = self._admission.admits(seller, buyer, kwh)
         for trader in (seller, buyer):
             self.attempts[trader] += 1
-            self.blocks[trader] += not admitted
+            if not admitted:
+                self.blocks[trader] += 1
+                self._refused_by[trader][self._admission.refused_by] += 1
+        return admitted
+
+    def admits_retail(self, trader: int, kwh: float) -> bool:
+        """Ask about a sale to the retailer (positive) or a purchase from it, and remember why it was refused."""
+        admitted = self._admission.admits_retail(trader, kwh)
+        if not admitted:
+            self._refused_by[trader][self._admission.refused_by] += 1
         return admitted

@@ -14,7 +14,7 @@ class BlockRecord:
     """What the DSO's refusals did to each trader over a run; arrays are [traders].
 
     Attributes:
-        attempts: Trades that each was party to and the DSO was asked about.
+        attempts: Trades that each was party to and the DSO was asked about, those with the retailer included.
         blocks: How many of these it refused.
         refused_kwh: What each could not trade in the end because of that, sales and purchases added up.
         run: In how many intervals in a row each was blocked, up to the last in which it took part.
@@ -55,8 +55,13 @@ class BlockRecord:
             blocking: What was refused.
             took_part: Who had an order in the book, [traders].
         """
+        blocks = blocking.blocks
         self.attempts += blocking.attempts
-        self.blocks += blocking.blocks
         self.refused_kwh += np.abs(blocking.blocked_kwh)
-        self.run = np.where(took_part, np.where(blocking.blocks > 0, self.run + 1, 0), self.run)
+        if blocking.retail is not None:
+            self.attempts += blocking.retail.attempts
+            self.refused_kwh += np.abs(blocking.retail.refused_kwh)
+            blocks = blocks + blocking.retail.blocks
+        self.blocks += blocks
+        self.run = np.where(took_part, np.where(blocks > 0, self.run + 1, 0), self.run)
         self.longest_run = np.maximum(self.longest_run, self.run)

@@ -6,13 +6,23 @@ import mosaik_api_v3
 import numpy as np
 
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.matcher.clearing import Clearing, Negotiation
+from feederloop.simulators.matcher.clearing import Blocking, Clearing, Negotiation, Retail
 from feederloop.simulators.matcher.mechanism import Foreseeing, Placed, make_mechanism
 from feederloop.simulators.matcher.orders import SIDE_NAMES, FloatArray, OrderBook, book_from_curves
 from feederloop.simulators.matcher.surroundings import surroundings
 from feederloop.simulators.randomness import stream
 
-TRADER_OUTPUTS = ("traded_kwh", "traded_price_per_kwh", "blocked_kwh", "attempts", "blocks")
+TRADER_OUTPUTS = (
+    "traded_kwh",
+    "traded_price_per_kwh",
+    "blocked_kwh",
+    "attempts",
+    "blocks",
+    "refused_kwh",
+    "retail_attempts",
+    "retail_blocks",
+    "blocked_by",
+)
 AUCTION_OUTPUTS = (
     "price_per_kwh",
     "volume_kwh",
@@ -143,16 +153,20 @@ class MatcherSimulator(mosaik_api_v3.Simulator):
         return values
 
     def _published(self, book: OrderBook, clearing: Clearing) -> dict[str, dict[str, Any]]:
-        nothing = np.zeros(len(self._traders))
-        blocking = clearing.blocking
+        none = np.zeros(len(self._traders), dtype=np.int64)
+        blocking = clearing.blocking or Blocking(none, none, none.astype(float), ("",) * len(self._traders))
+        retail = blocking.retail or Retail(none, none, none.astype(float))
         columns = (
             clearing.traded_kwh,
             clearing.price_per_kwh,
-            nothing if blocking is None else blocking.blocked_kwh,
-            nothing.astype(np.int64) if blocking is None else blocking.attempts,
-            nothing.astype(np.int64) if blocking is None else blocking.blocks,
+            blocking.blocked_kwh,
+            blocking.attempts,
+            blocking.blocks,
+            retail.refused_kwh,
+            retail.attempts,
+            retail.blocks,
         )
-        rows = zip(*(column.tolist() for column in columns), strict=True)
+        rows = zip(*(column.tolist() for column in columns), blocking.blocked_by, strict=True)
         data: dict[str, dict[str, Any]] = {
             name: dict(zip(TRADER_OUTPUTS, row, strict=True)) for name, row in zip(self._traders, rows, strict=True)
         }

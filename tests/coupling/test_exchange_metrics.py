@@ -32,6 +32,14 @@ def test_refusals_are_counted() -> None:
     assert found["gini"] == pytest.approx(0.5)
 
 
+def test_what_the_retailer_was_refused_counts_once() -> None:
+    retail = {"retail_attempts": 1, "retail_blocks": [0, 0, 1, 0, 0] * 3, "refused_kwh": [0, 0, -0.3, 0, 0] * 3}
+    found = blocking({"blocking": blocking_table().assign(**retail)}, FACTS)
+    assert (found["attempts"], found["blocks"], found["retail_blocks"]) == (9 + 15, 4 + 3, 3)
+    assert found["refused_kwh"] == pytest.approx(1.0 + 0.9)
+    assert (found["never_blocked_share"], found["longest_run"]) == (0.0, 4)
+
+
 def test_without_a_check_there_is_nothing_to_count() -> None:
     assert set(blocking({}, FACTS).values()) == {None}
 

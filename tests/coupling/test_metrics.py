@@ -378,3 +378,32 @@ def test_gini_is_half_the_relative_mean_difference(values):
 def test_all_the_same_is_perfectly_even(value, count):
     assert jain(np.full(count, value)) == pytest.approx(1.0)
     assert gini(np.full(count, value)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_prices_spread_only_where_sellers_get_different_ones():
+    start = times(2, 1800)
+    trades = pd.DataFrame({
+        "interval_start": [start[0]] * 3 + [start[1]] * 3,
+        "traded_kwh": [1.0, 3.0, -4.0, 2.0, 2.0, -4.0],
+        "price_per_kwh": [0.10, 0.20, 0.175, 0.15, 0.15, 0.15],
+    })  # fmt: skip
+    cleared = pd.DataFrame({"interval_start": start, "price_per_kwh": [0.175, 0.15], "volume_kwh": [4.0, 4.0]})
+    # First interval: mean 0.175, variance (0.075^2 + 3 * 0.025^2) / 4; second none; both weigh 4 kWh.
+    expected = math.sqrt((0.075**2 + 3 * 0.025**2) / 4) / 2
+    assert figures("price", {"market": cleared, "trades": trades})["dispersion_per_kwh"] == pytest.approx(expected)
+
+
+def test_equal_powers_on_all_phases_leave_no_neutral_current():
+    tables = points(p_kw={"x": [1.0, 3.0], "y": [1.0, 0.0], "z": [1.0, 0.0]})
+    tables["connection_point"]["q_kvar"] = 0.0
+    tables["prosumer"] = pd.DataFrame({"prosumer": ["x", "y", "z"], "phase": ["a", "b", "c"]})
+    # Balanced in the first step; in the second all of it is on one phase.
+    share = figures("phase_imbalance", tables)["neutral_current_share"]
+    assert share == pytest.approx(3.0 / (3.0 + 3.0))
+
+
+def test_the_time_of_an_interval_is_from_its_start_to_the_next():
+    began_at = {0: 10.0, 300: 10.5, 1800: 11.0, 3600: 13.0, 5400: 14.0}
+    found = compute(5.0, {}, began_at, 1800)
+    assert (found["interval_p50_s"], found["interval_p95_s"]) == (pytest.approx(1.0), pytest.approx(1.9))
+    assert compute(5.0, {})["interval_p50_s"] is None

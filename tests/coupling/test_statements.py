@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from feederloop.coupling.losses import ledger
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.sections.statement_table import statement_table
 from feederloop.coupling.run import RunResult, run
 from feederloop.coupling.statements import LEDGER_FILE, PARTS, STATEMENTS_FILE, in_cents
 
@@ -56,3 +57,26 @@ def test_the_ledger_names_the_limit_that_held_an_envelope_back(result: RunResult
     lost = ledger(Facts(result.open()))
     named = lost.loc[lost["taken_by"] == "envelope", "element"]
     assert named.str.startswith("v_max at bus").any()
+
+
+@pytest.mark.slow
+def test_the_report_shows_everybodys_statement(result: RunResult) -> None:
+    table = statement_table(Facts(result.open()))
+    assert table is not None
+    *rows, everybody = [[round(100 * float(value)) for value in row[1:]] for row in table.rows]
+    assert len(rows) == 12
+    assert all(sum(row[:-1]) == row[-1] for row in [*rows, everybody])
+    assert [sum(column) for column in zip(*rows, strict=True)] == everybody
+
+
+@pytest.mark.slow
+def test_the_ledger_values_what_was_lost(result: RunResult) -> None:
+    lost = pd.read_csv(result.folder / LEDGER_FILE)
+    curtailed = lost[lost["lost"] == "PV curtailed"]
+    np.testing.assert_allclose(curtailed["money"], 0.06 * curtailed["kwh"], atol=2e-6)
+    settled = result.open().table("settlement")
+    for kind, lost_as in (("imbalance", "trade not kept"), ("breach", "envelope left")):
+        charged = settled[settled[f"{kind}_kwh"].abs() > 1e-6]
+        assert lost.loc[lost["lost"] == lost_as, "money"].sum() == pytest.approx(
+            charged[f"{kind}_money"].sum(), abs=1e-3
+        )

@@ -54,10 +54,12 @@ def test_imports_give_way_down_to_what_homes_need(street: PowerFlow) -> None:
     assert plan.p_kw.sum() > -90.0
 
 
-def told(sites: list[dict[str, Any]], traded_kwh: float) -> dict[str, Any]:
+def told(
+    sites: list[dict[str, Any]], traded_kwh: float, refused_kwh: float = 0.0, position_kwh: float = 2.5
+) -> dict[str, Any]:
     values = {
-        "household_p_kw": [-0.5, -0.5], "household_q_kvar": [-0.1, -0.1], "curve_kwh": [2.5, 2.5],
-        "traded_kwh": traded_kwh,
+        "household_p_kw": [-0.5, -0.5], "household_q_kvar": [-0.1, -0.1], "curve_kwh": [position_kwh] * 2,
+        "traded_kwh": traded_kwh, "refused_kwh": refused_kwh,
     }  # fmt: skip
     return {site["name"]: {attr: {"source": value} for attr, value in values.items()} for site in sites}
 
@@ -70,12 +72,32 @@ def test_limits_are_of_the_next_interval_alone() -> None:
     simulator.init("curtailment", interval_s=1800, horizon=2, **place)
     names = [entity["eid"] for entity in simulator.create(12, "ConnectionPoint", sites=sites)]
     assert simulator.step(0, told(sites, 0.0), 0) == 1800
-    outputs = simulator.get_data({name: ["export_limit_kw", "import_limit_kw", "curtailed_kwh"] for name in names})
+    attrs = ["export_limit_kw", "import_limit_kw", "curtailed_kwh", "curtailed_by"]
+    outputs = simulator.get_data(dict.fromkeys(names, attrs))
     curtailed = [name for name in names if outputs[name]["curtailed_kwh"] > 1e-6]
     assert curtailed
     for name in names:
         export_kw = 5.0 - 2.0 * outputs[name]["curtailed_kwh"] if name in curtailed else 10.0
         assert outputs[name]["export_limit_kw"] == pytest.approx([export_kw, 10.0])
         assert outputs[name]["import_limit_kw"] == [14.0, 14.0]
+        assert outputs[name]["curtailed_by"].startswith("v_max at bus") == (name in curtailed)
     with pytest.raises(InputError, match="needs one source"):
         simulator.step(1800, {}, 0)
+
+
+def test_what_was_refused_is_not_done_and_homes_get_what_they_need() -> None:
+    sites = connection_points(load_network("street_12")).to_dict("records")
+    sites = [{**site, "export_cap_kw": 10.0, "import_cap_kw": 14.0} for site in sites]
+    simulator = CurtailmentSimulator()
+    simulator.init("curtailment", interval_s=1800, horizon=1, network="street_12", source_v_pu=1.0, limits={})
+    names = [entity["eid"] for entity in simulator.create(12, "ConnectionPoint", sites=sites)]
+    wanted = {name: ["export_limit_kw", "import_limit_kw", "curtailed_kwh"] for name in names}
+
+    simulator.step(0, told(sites, traded_kwh=0.5, refused_kwh=1.5), 0)
+    one = simulator.get_data(wanted)[names[0]]
+    assert (one["export_limit_kw"], one["curtailed_kwh"]) == ([pytest.approx(2.0)], pytest.approx(1.5))
+
+    # A purchase refused altogether: half a kW goes to the household nevertheless.
+    simulator.step(1800, told(sites, traded_kwh=0.0, refused_kwh=-2.0, position_kwh=-2.0), 0)
+    one = simulator.get_data(wanted)[names[0]]
+    assert (one["import_limit_kw"], one["curtailed_kwh"]) == ([pytest.approx(0.5)], pytest.approx(-1.75))

@@ -10,8 +10,9 @@ from feederloop.simulators.matcher.admission import Admission, Quantities
 from feederloop.simulators.matcher.clearing import Blocking
 from feederloop.simulators.matcher.continuous import ContinuousDoubleAuction
 from feederloop.simulators.matcher.network_check import NetworkCheckedAuction
-from feederloop.simulators.matcher.orders import book_from_curves
+from feederloop.simulators.matcher.orders import book_from_curves, book_from_orders
 from feederloop.simulators.matcher.participation import BlockRecord
+from feederloop.simulators.matcher.retail_check import left_for_retailer
 from feederloop.simulators.matcher.surroundings import LocalNetwork, Surroundings, surroundings
 
 PRICES = np.linspace(0.06, 0.25, 7).tolist()
@@ -119,6 +120,49 @@ def test_refusals_are_counted_for_both_and_their_energy_does_not_vanish():
     assert blocking.blocked_kwh.max() > 0 > blocking.blocked_kwh.min()
     np.testing.assert_array_equal(auction.record.blocks, blocking.blocks)
     np.testing.assert_array_equal(auction.record.longest_run, blocking.blocks > 0)
+
+
+def test_a_refusal_names_the_limit_that_it_was_for():
+    blocking = clear(made(TIGHT), sunny_book()).blocking
+    for blocks, limit in zip(blocking.blocks, blocking.blocked_by, strict=True):
+        assert bool(blocks) == (limit != "")
+    assert any(limit.startswith("v_max at bus") and limit[-1] in "abc" for limit in blocking.blocked_by)
+    tight = {"v_max_v": 400.0, "v_min_v": 10.0, "line_loading_percent": 5.0}
+    assert any(limit.startswith("loading of line") for limit in clear(made(tight), sunny_book()).blocking.blocked_by)
+
+
+@pytest.mark.parametrize("arrival", ["random", "price_ordered"])
+def test_what_peers_leave_is_checked_on_its_way_to_the_retailer(arrival):
+    roofs = np.arange(COUNT) % 2 == 0
+    curves = np.where(roofs, 3.0, -0.2)[:, None] * np.ones(7)
+    book = book_from_curves(street().traders, [PRICES] * COUNT, curves.tolist())
+
+    def highest_v(refused_kwh):
+        p_kw = np.where(roofs, (3.0 - refused_kwh) / HOURS, -0.3)
+        return np.abs(street().network.power_flow.solve(p_kw[:, None], np.full((COUNT, 1), -0.1)).v).max()
+
+    limit_v = highest_v(np.zeros(COUNT)) - 1.0
+    limits = {"v_max_v": limit_v, "v_min_v": 10.0}
+    clearing = clear(made(limits, check="exact", check_retail=True, arrival=arrival), book)
+    retail = clearing.blocking.retail
+    assert not clearing.blocking.blocks.any()  # peers take little
+    assert 0 < retail.blocks.sum() < retail.attempts.sum()
+    np.testing.assert_array_equal(retail.refused_kwh > 0, retail.blocks > 0)
+    assert highest_v(retail.refused_kwh) <= limit_v + 1e-6
+    if arrival == "price_ordered":  # all have one price: who stands last in the list comes too late, every time
+        assert retail.blocks[0] == 0
+        again = clear(made(limits, check="exact", check_retail=True, arrival=arrival), book, seed=5)
+        np.testing.assert_array_equal(again.blocking.retail.refused_kwh, retail.refused_kwh)
+
+
+def test_only_what_is_certain_to_go_to_the_retailer_does():
+    orders = [
+        ("ann", "ask", 0.06, 2.0), ("ann", "ask", 0.10, 1.0), ("bob", "bid", 0.25, 1.5), ("cem", "bid", 0.06, 4.0),
+    ]  # fmt: skip
+    book = book_from_orders(["ann", "bob", "cem"], orders)
+    # Of 2 kWh offered at the floor one is sold; bob lacks half a kWh; cem waits for a better price.
+    assert left_for_retailer(book, np.array([1.0, -1.0, 0.0])).tolist() == [1.0, -0.5, 0.0]
+    assert left_for_retailer(book, np.array([2.5, -1.5, -1.0])).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_with_nothing_to_refuse_and_no_fee_it_is_a_continuous_double_auction():
