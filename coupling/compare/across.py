@@ -1,7 +1,7 @@
 """Figures that only a comparison has: who is worse off than elsewhere, how far from the optimum, where one lives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,12 @@ class People:
     Attributes:
         cost: Cost per prosumer and day: bill and battery wear, less the value of what its vehicle has beyond need.
         lost_share: What of each roof's energy was curtailed.
+        parts: What made up each prosumer's cost per day, a column each.
     """
 
     cost: "pd.Series[float]"
     lost_share: "pd.Series[float]"
+    parts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def people(run: Run) -> People | None:
@@ -42,14 +44,14 @@ def people(run: Run) -> People | None:
     missing costs as much. Wear is not on any bill, but is a cost of giving back.
     """
     facts = Facts(run)
-    settled = facts.table("settlement", "prosumer", "total_money")
+    settled = facts.table("settlement", "prosumer", "total_money", "imbalance_money", "breach_money")
     line = facts.timeline
     if settled is None or line is None:
         return None
-    cost = settled.groupby("prosumer")["total_money"].sum()
-    cost = cost.add(_wear(facts), fill_value=0.0).sub(_stored(facts), fill_value=0.0)
-    days = line.steps * line.step_s / 86_400.0
-    return People(cost / days, _lost_share(facts))
+    parts = _billed(settled)
+    parts["battery wear"], parts["charge left"] = _wear(facts), -_stored(facts)
+    parts = parts.fillna(0.0) / (line.steps * line.step_s / 86_400.0)
+    return People(parts.sum(axis=1), _lost_share(facts), parts)
 
 
 def compared(done: Sequence[Done], known: Mapping[tuple[str, int], People]) -> dict[tuple[str, int], Group]:
@@ -105,6 +107,13 @@ def _price_of_fairness(summaries: Mapping[tuple[str, int], Any], variant: str, s
         ]
         sums.append(sum(side for side in sides if side is not None))
     return number(1 - sums[0] / sums[1]) if sums[1] else None
+
+
+def _billed(settled: pd.DataFrame) -> pd.DataFrame:
+    """Each prosumer's bill in parts; what was bought and sold, from whomever, is one of them."""
+    sums = settled.groupby("prosumer")[["total_money", "imbalance_money", "breach_money"]].sum()
+    energy = sums["total_money"] - sums["imbalance_money"] - sums["breach_money"]
+    return pd.DataFrame({"energy": energy, "deviations": sums["imbalance_money"], "breaches": sums["breach_money"]})
 
 
 def _wear(facts: Facts) -> "pd.Series[float]":

@@ -52,26 +52,30 @@
   };
   Object.keys(data.panels).forEach((key) => { charts[key] = panel(key); });
 
-  charts.cost = () => {
-    if (!data.cost.some((costs) => costs.length)) return { empty: "Nothing was settled." };
-    /* Dots that would cover each other move apart, always alike. */
-    const dots = data.cost.flatMap((costs, i) => costs.map((cost, at) => [cost, i + 0.5 * (((at * 0.618034) % 1) - 0.5)]));
-    const median = (costs) => costs.length % 2 ? costs[(costs.length - 1) / 2] : (costs[costs.length / 2 - 1] + costs[costs.length / 2]) / 2;
-    const bars = data.cost.flatMap((costs, i) => costs.length ? [[{ coord: [median(costs), i - 0.34] }, { coord: [median(costs), i + 0.34] }]] : []);
+  /* A dot per prosumer and a row per scheme; dots that would cover each other move apart, always alike. */
+  const strip = (names, values, empty, said, unit, places) => {
+    if (!values.some((row) => row.length)) return { empty };
+    const dots = values.flatMap((row, i) => row.map((value, at) => [value, i + 0.5 * (((at * 0.618034) % 1) - 0.5)]));
+    const median = (row) => row.length % 2 ? row[(row.length - 1) / 2] : (row[row.length / 2 - 1] + row[row.length / 2]) / 2;
+    const bars = values.flatMap((row, i) => row.length ? [[{ coord: [median(row), i - 0.34] }, { coord: [median(row), i + 0.34] }]] : []);
+    const zero = dots.some(([value]) => value < 0) ? [[{ coord: [0, -0.5], lineStyle: { color: kit.text, width: 1 } }, { coord: [0, names.length - 0.5] }]] : [];
     return {
       ...common(), grid: room(), xAxis: kit.valueAxis("", { scale: false, splitNumber: narrow() ? 4 : 8, axisLine: { show: false, onZero: false } }),
-      yAxis: { type: "value", inverse: true, min: -0.5, max: data.schemes.length - 0.5, interval: 1, splitLine: { show: false }, axisTick: { show: false },
+      yAxis: { type: "value", inverse: true, min: -0.5, max: names.length - 0.5, interval: 1, splitLine: { show: false }, axisTick: { show: false },
         axisLine: { show: true, onZero: false, lineStyle: { color: kit.rule } }, axisLabel: { show: false } },
-      tooltip: { ...box(), trigger: "item", formatter: ({ value, color }) => kit.tip(data.schemes[Math.round(value[1])], [kit.tipRow(color, "cost per day", page.say(value[0], "", 2))]) },
+      tooltip: { ...box(), trigger: "item", formatter: ({ value, color }) => kit.tip(names[Math.round(value[1])], [kit.tipRow(color, said, page.say(value[0], unit, places))]) },
       series: [
         { type: "scatter", name: "prosumer", data: dots, symbolSize: narrow() ? 5 : 7, itemStyle: { color: kit.colour.c, opacity: 0.6 },
-          markLine: { silent: true, symbol: ["none", "none"], animation: false, label: { show: false }, lineStyle: { color: kit.colour.a, width: 4, type: "solid" }, data: bars } },
-        { type: "scatter", name: "scheme", symbolSize: 0, silent: true, tooltip: { show: false }, data: data.schemes.map((_, i) => [0, i]),
-          markPoint: { silent: true, symbolSize: 0, data: data.schemes.map((name, i) => ({ x: narrow() ? 100 : 130, yAxis: i, coord: undefined, name,
+          markLine: { silent: true, symbol: ["none", "none"], animation: false, label: { show: false }, lineStyle: { color: kit.colour.a, width: 4, type: "solid" }, data: [...zero, ...bars] } },
+        { type: "scatter", name: "scheme", symbolSize: 0, silent: true, tooltip: { show: false }, data: names.map((_, i) => [0, i]),
+          markPoint: { silent: true, symbolSize: 0, data: names.map((name, i) => ({ x: narrow() ? 100 : 130, yAxis: i, coord: undefined, name,
             label: { show: true, formatter: name, color: kit.text, position: "left", align: "right", fontSize: narrow() ? 11 : 12, width: narrow() ? 96 : 124, overflow: "truncate" } })) } },
       ],
     };
   };
+  charts.cost = () => strip(data.schemes, data.cost, "Nothing was settled.", "cost per day", "", 2);
+  charts.gain = () => strip(data.gain.names, data.gain.values, "There is nothing to compare.", "dearer per day by", "", 2);
+  charts.refused = () => strip(data.refused.names, data.refused.values, "Nobody was asked about.", "refused", "%", 1);
 
   charts.forgone = () => {
     const colours = { "PV curtailed": kit.colour.pv, "EV energy not served": kit.colour.c, "trades refused": kit.colour.pink };

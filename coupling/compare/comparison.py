@@ -11,10 +11,12 @@ import pandas as pd
 
 from feederloop.coupling.compare.across import People, compared, location_bias, people
 from feederloop.coupling.compare.jobs import Advance, Done, Job, plan, run_jobs
+from feederloop.coupling.compare.market_gain import MarketGain, market_gains
 from feederloop.coupling.compare.measures import Measure, looked_up, measures
 from feederloop.coupling.compare.statistics import Estimate, estimate
 from feederloop.coupling.compare.stress import stress
 from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
+from feederloop.coupling.metrics.exchange import refused_share
 from feederloop.coupling.metrics.tables import Group
 from feederloop.coupling.network_of_run import Network
 from feederloop.coupling.results import Run
@@ -59,6 +61,11 @@ class Comparison:
         return any(one.status == "interrupted" for one in self.done)
 
     @cached_property
+    def market_gains(self) -> list[MarketGain]:
+        """What the local market is worth in the schemes that have one."""
+        return market_gains(self.variants, self.people)
+
+    @cached_property
     def measures(self) -> list[Measure]:
         """The figures that at least one scheme has."""
         return [
@@ -73,6 +80,15 @@ class Comparison:
             looked_up(found[seed].summary | self.extra.get((variant, seed), {}), key) if seed in found else None
             for seed in self.seeds
         ]
+
+    def refused_shares(self, variant: str) -> list[float]:
+        """Share of its trades that the DSO refused, of each prosumer who tried any, in percent, all seeds, sorted."""
+        shares: list[float] = []
+        for one in self.done:
+            run = Run(one.job.folder) if one.job.variant == variant and one.complete else None
+            if run is not None and "blocking" in run.tables:
+                shares += (100.0 * refused_share(run.table("blocking")).round(4)).tolist()
+        return sorted(shares)
 
     def estimate(self, variant: str, key: str) -> Estimate | None:
         """A figure of a scheme over the seeds."""
@@ -185,6 +201,9 @@ def _evaluated(folder: Path, scenario: Scenario, variants: list[str], seeds: lis
             networks[seed] = Network.of(run)
         group = groups.get((variant, seed), {})
         if (variant, seed) in known:
+            alone = {key: one for key, one in known.items() if key[1] == seed}
+            gains = market_gains([variant], alone)
+            group["no_worse_with_market_share"] = gains[0].no_worse_share if gains else None
             lost = known[variant, seed].lost_share
             group["location_bias"] = location_bias(lost, networks[seed].sensitivity_v_per_kw)
         extra[variant, seed] = {"comparison": group, "stress": stress(networks[seed], run)}

@@ -117,6 +117,7 @@ def _people() -> list[Measure]:
         Measure(cost, "comparison.worse_off_than_uncoordinated_share", "Worse off than uncoordinated", "%"),
         Measure(cost, "comparison.worse_off_than_time_of_use_share", "Worse off than time of use", "%"),
         Measure(cost, "comparison.worse_off_than_doe_share", "Worse off than DOE", "%"),
+        Measure(cost, "comparison.no_worse_with_market_share", "No worse than without the market", "%", "high"),
         Measure(cost, "fairness.cost_range", "Dearest less cheapest bill", ""),
         Measure(cost, "fairness.export_jain", "Jain, export limits", "1", "high"),
         Measure(

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from feederloop.coupling.compare.across import CENT
 from feederloop.coupling.compare.comparison import Comparison
+from feederloop.coupling.compare.market_gain import GOAL_SHARE, MarketGain
 from feederloop.coupling.compare.measures import HARMS, Measure
 from feederloop.coupling.compare.variants import VARIANTS
 from feederloop.coupling.report.packing import json_for_script
@@ -13,7 +15,7 @@ from feederloop.coupling.report.shell import asset, policy, template
 PACKAGE = "feederloop.coupling.compare"
 BASIS = ("vendor/echarts.common.min.js", "time.js", "kit.js")
 PANELS = (
-    "voltage.max_v", "voltage.min_v", "voltage.customer_violation_share", "congestion.max_line_loading_percent",
+    "voltage.customer_violation_share", "voltage.max_v", "voltage.min_v", "congestion.max_line_loading_percent",
     "congestion.max_transformer_loading_percent", "phase_imbalance.max_vuf_percent", "energy_imbalance.share_of_traded",
     "price.std_per_kwh",
 )  # fmt: skip
@@ -28,7 +30,7 @@ FORGONE = (
 def render(found: Comparison) -> str:
     """Return the page as text."""
     scripts = [*map(asset, BASIS), asset("charts.js", PACKAGE), asset("page.js")]
-    styles = [asset("report.css"), asset("compare.css", PACKAGE)]
+    styles = [asset("report.css"), asset("compare.css", PACKAGE), _heights(found)]
     panels = [measure for measure in found.measures if measure.key in PANELS]
     page: str = template("compare.html.j2", PACKAGE).render(
         title=found.scenario.title or found.scenario.name,
@@ -38,10 +40,13 @@ def render(found: Comparison) -> str:
         failures=[one for one in found.done if not one.complete],
         panels=panels,
         groups=_groups(found),
+        gains=[_gain(gain) for gain in found.market_gains],
+        goal=f"{100 * GOAL_SHARE:.0f}",
         variants=[(name, VARIANTS[name]) for name in found.variants],
         policy=policy(scripts, styles),
         styles=styles,
         scripts=scripts,
+        refused=_refused(found)["names"],
         data=json_for_script(_data(found, panels)),
     )
     return page
@@ -57,7 +62,44 @@ def _data(found: Comparison, panels: list[Measure]) -> dict[str, Any]:
             for label, key in FORGONE
         },
         "cost": [_costs(found, variant) for variant in found.variants],
+        "gain": {
+            "names": [VARIANTS[gain.variant].title for gain in found.market_gains],
+            "values": [[round(value, 4) for value in sorted(gain.difference)] for gain in found.market_gains],
+        },
+        "refused": _refused(found),
     }  # fmt: skip
+
+
+def _heights(found: Comparison) -> str:
+    """Room for a bar or a strip of dots per scheme, however many there are."""
+    rows, gains, refused = len(found.variants), len(found.market_gains), len(_refused(found)["names"])
+    heights = {
+        ".panel .plot": max(15.0, 4 + 1.45 * rows),
+        ".plot.tall": max(16.0, 4 + 2.4 * rows),
+        ".plot.gain": 6 + 3.2 * gains,
+        ".plot.refused": 6 + 3.2 * refused,
+    }
+    return "".join(f"{selector} {{ height: {rem:g}rem; }}" for selector, rem in heights.items())
+
+
+def _refused(found: Comparison) -> dict[str, Any]:
+    """Share of each prosumer's trades that the DSO refused, in the schemes in which it is asked."""
+    asked = {variant: found.refused_shares(variant) for variant in found.variants}
+    asked = {variant: shares for variant, shares in asked.items() if shares}
+    return {"names": [VARIANTS[variant].title for variant in asked], "values": list(asked.values())}
+
+
+def _gain(gain: MarketGain) -> dict[str, Any]:
+    """What is said of the market's worth in a scheme."""
+    return {
+        "title": VARIANTS[gain.variant].title,
+        "reference": VARIANTS[gain.reference].title,
+        "share": f"{100 * gain.no_worse_share:.0f}",
+        "kept": gain.no_worse_share >= GOAL_SHARE,
+        "mean": f"{-gain.difference.mean():.2f}",
+        "worst": f"{gain.difference.max():.2f}",
+        "reasons": [(name, f"{value:+.2f}") for name, value in gain.reasons.items() if abs(value) >= CENT / 2],
+    }
 
 
 def _panel(found: Comparison, measure: Measure) -> dict[str, Any]:

@@ -114,6 +114,20 @@ def blocking(tables: Tables, facts: RunFacts) -> Group:
     }
 
 
+def refused_share(table: pd.DataFrame) -> "pd.Series[float]":
+    """Share of its trades that the DSO refused, of each prosumer who tried any; trades with the retailer count.
+
+    Args:
+        table: `blocking`.
+    """
+    found = _blocking_table({"blocking": table})
+    if found is None:
+        return pd.Series(dtype=float)
+    sums = found.groupby("prosumer")[["attempts", "blocks"]].sum()
+    tried = sums[sums["attempts"] > 0]
+    return tried["blocks"] / tried["attempts"]
+
+
 def forgone(tables: Tables, facts: RunFacts) -> Group:
     """Energy that somebody would have used or sold and could not, alike in every scheme.
 

@@ -101,6 +101,7 @@ def checked_trades(tmp_path_factory: pytest.TempPathFactory) -> Interval:
         "scheme": "network_aware_p2p",
         "time.start": "2016-06-15 12:00",
         "limits": {"standard": "custom", "v_min_v": 216.2, "v_max_v": 233.9},
+        "network_aware_p2p.check_retail": False,
     }
     out = tmp_path_factory.mktemp("trace") / "network_aware_p2p"
     return Interval(run("minimal", out=out, days=1 / 24, overrides=overrides, progress=False), "2016-06-15 11:30")
