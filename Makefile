@@ -17,7 +17,7 @@ LOCK = printf 'setuptools>=77\n' | UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo-hil test check bench docs lock build clean
+.PHONY: help run demo-hil test check bench scheme-results docs lock build clean
 
 help:  ## show this
 	@echo "feederloop: local energy markets inside dynamic operating envelopes"
@@ -44,6 +44,9 @@ docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.installed-dev  ## make the site of docs/, in site/; it needs no network, neither to make nor to read
 	@$(IN_VENV) -m mkdocs build --strict --quiet
 	@echo "site/index.html"
+
+scheme-results: $(VENV)/.installed  ## run the comparisons that the docs show and put their results into the pages: about an hour
+	@$(IN_VENV) tools/scheme_results.py $(ARGS)
 
 lock: $(VENV)/.installed-uv  ## bring the lock files in line with setup.cfg: LOCK_ARGS=--upgrade for later versions
 	@$(LOCK) --output-file requirements.lock setup.cfg -

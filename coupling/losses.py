@@ -1,15 +1,18 @@
 """Which limit took what energy: every lost kWh with its cause, as far as tables tell, and the rest without one."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from feederloop.coupling.binding import Binding
 from feederloop.coupling.network_of_run import Network
-from feederloop.coupling.report.facts import Facts
 from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.market.settlement import BREACH_KW, BREACH_SHARE
+
+if TYPE_CHECKING:  # the report shows statements, and these the ledger
+    from feederloop.coupling.report.facts import Facts
 
 COLUMNS = ("interval_start", "prosumer", "lost", "kwh", "money", "taken_by", "element", "phase")
 UNKNOWN = "unattributed"
@@ -26,7 +29,7 @@ class _Points:
     limited_by: str
 
 
-def ledger(facts: Facts) -> pd.DataFrame:
+def ledger(facts: "Facts") -> pd.DataFrame:
     """Return a row per interval, prosumer and cause: energy that was lost or refused, and money that a limit took.
 
     - `lost` is `PV curtailed`, `EV energy not served`, `trade refused` (the energy went to the retailer or is among the
@@ -59,7 +62,7 @@ def ledger(facts: Facts) -> pd.DataFrame:
     return lost.sort_values(["interval_start", "prosumer", "lost", "taken_by"]).reset_index(drop=True)
 
 
-def _points(facts: Facts) -> _Points | None:
+def _points(facts: "Facts") -> _Points | None:
     columns = (
         "time",
         "prosumer",
@@ -86,7 +89,7 @@ def _points(facts: Facts) -> _Points | None:
     return _Points(table, line.step_s / 3600.0, limited_by)
 
 
-def _curtailed(facts: Facts, points: _Points) -> pd.DataFrame:
+def _curtailed(facts: "Facts", points: _Points) -> pd.DataFrame:
     table = points.table
     lost_kwh = (table["pv_available_kw"] - table["pv_p_kw"]).astype(float).clip(lower=0) * points.step_h
     scheme = facts.scenario.get("scheme")
@@ -115,7 +118,7 @@ def _told_apart(found: pd.DataFrame, checked: pd.DataFrame, refused: pd.DataFram
     return pd.concat([found.assign(kwh=found["kwh"] - by_check), split], ignore_index=True)
 
 
-def _not_served(facts: Facts, points: _Points) -> pd.DataFrame:
+def _not_served(facts: "Facts", points: _Points) -> pd.DataFrame:
     sessions = facts.table("ev_session", "prosumer", "arrival", "departure", "not_served_kwh")
     known = facts.table("prosumer", "prosumer", "ev_charge_kw")
     if sessions is None or known is None:
@@ -133,7 +136,7 @@ def _not_served(facts: Facts, points: _Points) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["interval_start", "prosumer", "lost", "kwh", "taken_by"])
 
 
-def _refused(facts: Facts) -> pd.DataFrame:
+def _refused(facts: "Facts") -> pd.DataFrame:
     found = facts.table("blocking", "interval_start", "prosumer", "blocked_kwh", "blocked_by")
     if found is None:
         return pd.DataFrame(columns=COLUMNS)
@@ -148,7 +151,7 @@ def _element_and_phase(limit: "pd.Series[str]") -> dict[str, "pd.Series[str]"]:
     return {"element": parts["element"], "phase": parts["phase"]}
 
 
-def _charged(facts: Facts) -> pd.DataFrame:
+def _charged(facts: "Facts") -> pd.DataFrame:
     """What was paid beyond the price of energy: for leaving an envelope, and for not keeping a trade."""
     columns = ("imbalance_kwh", "imbalance_money", "breach_kwh", "breach_money")
     settled = facts.table("settlement", "interval_start", "prosumer", *columns)
@@ -167,7 +170,7 @@ def _charged(facts: Facts) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _with_money(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:
+def _with_money(facts: "Facts", lost: pd.DataFrame) -> pd.DataFrame:
     """Value what was not settled already."""
     tariff, line = facts.tariff(), facts.timeline
     if tariff is None or line is None or lost.empty:
@@ -182,7 +185,7 @@ def _with_money(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:
     return lost.assign(money=lost["money"].astype(float).fillna(lost["kwh"] * value))
 
 
-def _with_elements(facts: Facts, lost: pd.DataFrame) -> pd.DataFrame:
+def _with_elements(facts: "Facts", lost: pd.DataFrame) -> pd.DataFrame:
     """Name the voltage or current behind each loss that an envelope took."""
     envelopes = facts.table("envelope", "interval_start", "prosumer", "export_limit_kw", "import_limit_kw")
     by_envelope = lost[(lost["taken_by"] == "envelope") & (lost["lost"] == "PV curtailed")]

@@ -33,6 +33,9 @@ def compare(
         Path | None,
         typer.Option(metavar="DIR", help="Where the results go; by default runs/<scenario>-compared-<time>."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the comparison in DIR: runs that are complete there are kept.")
+    ] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a value for all schemes. May be repeated."),
@@ -59,7 +62,7 @@ def compare(
     with _progress(total) as advance:
         found = run_comparison(
             scenario, schemes=schemes, seeds=seeds, days=days, jobs=jobs or _processors(), out=folder,
-            overrides=overrides or (), advance=advance,
+            overrides=overrides or (), advance=advance, resume=resume,
         )  # fmt: skip
     print_comparison(console, found)
     raise typer.Exit(130 if found.interrupted else 0 if found.complete else 1)

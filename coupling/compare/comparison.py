@@ -15,7 +15,7 @@ from feederloop.coupling.compare.market_gain import MarketGain, market_gains
 from feederloop.coupling.compare.measures import Measure, looked_up, measures
 from feederloop.coupling.compare.statistics import Estimate, estimate
 from feederloop.coupling.compare.stress import stress
-from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
+from feederloop.coupling.compare.variants import VARIANTS, chosen_variants, folder_name
 from feederloop.coupling.metrics.exchange import refused_share
 from feederloop.coupling.metrics.tables import Group
 from feederloop.coupling.network_of_run import Network
@@ -133,6 +133,7 @@ def compare(
     out: Path | str = "comparison",
     overrides: Sequence[str] = (),
     advance: Advance = lambda number, share: None,
+    resume: bool = False,
 ) -> Comparison:
     """Run a scenario under several schemes and write `comparison.csv` and `comparison.html`.
 
@@ -145,6 +146,8 @@ def compare(
         out: Folder for the results, new or empty.
         overrides: Texts `dotted.path=value` in place of the scenario's values; what makes a scheme comes on top.
         advance: Told the number of a run and the share of it that is done.
+        resume: Whether the folder may be that of an earlier comparison, whose complete runs of the same scenarios are
+            kept; others are done again.
 
     Raises:
         InputError: The scenario has problems under one of the schemes, a scheme is unknown, or the folder holds
@@ -154,7 +157,7 @@ def compare(
         key, value = ("seeds", seeds) if seeds < 1 else ("jobs", jobs)
         raise InputError("Not a number to count with.", key=key, value=value, allowed="1 and more")
     variants, folder = chosen_variants(schemes), Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (resume and _is_ours(folder)):
         raise InputError("The folder is not empty.", file=folder, key="out", allowed="a new or an empty folder")
     planned, first = _checked(str(scenario), variants, seeds, folder, tuple(overrides), days)
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,6 +170,12 @@ def compare(
 
     write_whole(folder / PAGE_FILE, render(found))
     return found
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether there is nothing but what a comparison leaves behind: nothing else shall be removed."""
+    known = {TABLE_FILE, PAGE_FILE, *map(folder_name, VARIANTS)}
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= known
 
 
 def _checked(

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from threading import Event, Thread
 from typing import Any
 
 from feederloop.coupling.compare.variants import VARIANTS, folder_name
+from feederloop.coupling.results import SUMMARY_FILE, Run
 from feederloop.coupling.run import run_scenario
 from feederloop.coupling.scenario import Scenario, load_scenario
 
@@ -147,9 +149,24 @@ def _run_elsewhere(number: int, job: Job) -> Done:
     return _run(job, lambda share: _channel.put((number, share)))
 
 
+def _kept(job: Job, scenario: Scenario) -> Done | None:
+    """Return how an earlier run of the same scenario into the same folder ended, None where it is not complete."""
+    if not (job.folder / SUMMARY_FILE).is_file():
+        return None
+    before = Run(job.folder)
+    if before.status != COMPLETE or before.scenario != json.loads(json.dumps(scenario.resolved())):
+        return None
+    return Done(job, COMPLETE, "", before.summary)
+
+
 def _run(job: Job, told: Callable[[float], None]) -> Done:
     try:
         scenario = job.load()
+        if (kept := _kept(job, scenario)) is not None:
+            told(1.0)
+            return kept
+        if job.folder.exists():
+            shutil.rmtree(job.folder)
         duration_s = scenario.time.duration_s
         result = run_scenario(
             scenario, out=job.folder, progress=lambda reached_s: told(min(1.0, reached_s / duration_s))

@@ -1,6 +1,7 @@
 """Schemes side by side: which, how sure, what is best, and what a failure does to the rest."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 from feederloop.coupling.compare.across import People, compared, location_bias
 from feederloop.coupling.compare.comparison import Comparison, compare, read_comparison
 from feederloop.coupling.compare.jobs import Done, Job
+from feederloop.coupling.compare.market_gain import market_gains, without_market
 from feederloop.coupling.compare.measures import Measure, measures
 from feederloop.coupling.compare.page import render
 from feederloop.coupling.compare.statistics import estimate
@@ -21,6 +23,7 @@ from feederloop.coupling.compare.variants import REPRESENTATIVES, VARIANTS, chos
 from feederloop.coupling.scenario import load_scenario
 from feederloop.coupling.scenario.schemes import SCHEMES
 from feederloop.simulators.errors import InputError
+from feederloop.simulators.matcher.mechanism import BUILT_IN
 
 LOADING = "congestion.max_line_loading_percent"
 
@@ -51,6 +54,18 @@ def test_every_scheme_can_be_compared() -> None:
     assert len(chosen_variants("all")) == 7
     assert {VARIANTS[name].scheme for name in REPRESENTATIVES.values()} == set(REPRESENTATIVES)
     assert chosen_variants("everything") == list(VARIANTS)
+
+
+def test_groups_name_several_variants() -> None:
+    rules = ("equal", "max_min", "proportional", "proportional_fair", "alpha_fair", "max_total")
+    assert {f"doe:{rule}{end}" for rule in rules for end in ("", "_corner")} < set(chosen_variants("doe:all"))
+    assert chosen_variants("bounds") == ["unconstrained", "central_optimum"]
+    assert set(chosen_variants("ablations")) == {"doe_lem", "doe", "static_limits:lem", "static_limits"}
+
+
+def test_every_built_in_mechanism_is_a_variant() -> None:
+    used = {str(VARIANTS[name].overrides.get("matching.mechanism")) for name in chosen_variants("doe_lem:all")}
+    assert set(BUILT_IN) <= used
 
 
 def test_a_variant_takes_its_own_options_and_not_the_scenarios() -> None:
@@ -145,6 +160,24 @@ def test_who_is_worse_off_and_by_how_much_the_optimum_is_better() -> None:
     assert groups["uncoordinated", 1]["worse_off_than_uncoordinated_share"] is None
 
 
+def test_the_market_is_compared_with_the_same_limits_without_it() -> None:
+    assert {name: without_market(name) for name in ("doe_lem", "doe_lem:corner", "doe_lem:mcafee", "doe")} == {
+        "doe_lem": "doe", "doe_lem:corner": "doe:corner", "doe_lem:mcafee": "doe", "doe": None,
+    }  # fmt: skip
+    names, nothing = ["x", "y", "z", "w"], pd.Series(dtype=float)
+
+    def came_to(energy: list[float], deviations: list[float]) -> People:
+        parts = pd.DataFrame({"energy": energy, "deviations": deviations}, index=names)
+        return People(parts.sum(axis=1), nothing, parts)
+
+    without = came_to([1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0])
+    known = {("doe", 1): without, ("doe_lem", 1): came_to([0.5, 0.9, 1.0, 0.95], [0.0, 0.105, 0.005, 0.25])}
+    (gain,) = market_gains(["doe", "doe_lem", "doe_lem:corner"], known)
+    assert gain.no_worse_share == 0.75  # half a cent does not count
+    assert gain.difference.mean() == pytest.approx((-0.5 + 0.005 + 0.005 + 0.2) / 4)
+    assert gain.reasons.to_dict() == {"deviations": pytest.approx(0.25), "energy": pytest.approx(-0.05)}
+
+
 def test_location_bias_is_one_where_loss_follows_sensitivity() -> None:
     sensitivity = pd.Series([0.1, 0.2, 0.4, 0.9], index=list("abcd"))
     assert location_bias(sensitivity**2, sensitivity) == pytest.approx(1.0)
@@ -183,6 +216,25 @@ def test_a_comparison_leaves_runs_figures_and_a_page(small: Comparison) -> None:
     assert figures["doe", LOADING] == summary["congestion"]["max_line_loading_percent"]
     assert figures["doe", "stress.adversary_violation_probability"] == 0.0
     assert figures["doe", "privacy.fields"] > figures["uncoordinated", "privacy.fields"] == 0
+
+
+@pytest.mark.slow
+def test_a_comparison_goes_on_where_it_stopped(small: Comparison, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(small.folder, folder)
+    shutil.rmtree(folder / "doe")
+    kept = folder / "uncoordinated" / "seed-1" / "status.json"
+    before = kept.stat().st_mtime_ns
+    again = compare("minimal", schemes="uncoordinated,doe", days=0.0625, out=folder, resume=True)
+    assert again.complete
+    assert kept.stat().st_mtime_ns == before
+    assert again.values("doe", LOADING) == small.values("doe", LOADING)
+    # Another length of the day is another scenario, and nothing of before counts.
+    shorter = compare("minimal", schemes="uncoordinated", days=1 / 48, out=folder, resume=True)
+    assert shorter.done[0].summary["duration_s"] == 1800
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="not empty"):
+        compare("minimal", schemes="uncoordinated", out=folder, resume=True)
 
 
 @pytest.mark.slow

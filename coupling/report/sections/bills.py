@@ -5,7 +5,6 @@ import numpy as np
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section
-from feederloop.coupling.report.sections.statement_table import statement_table
 
 RESOLUTION_MONEY = 0.0001
 _PARTS = ("local_money", "retail_money", "network_money", "imbalance_money", "breach_money")
@@ -21,7 +20,7 @@ def make(facts: Facts) -> Section | None:
     lead = (
         f"What each prosumer paid in this run, in the currency of the tariff; what is below zero was earned. "
         f"{facts.names[most]} paid most ({sums[most]:.2f}), {facts.names[least]} least ({sums[least]:.2f}). "
-        "Choose a bar to see the prosumer. Below are all statements, to the cent; statements.csv has every day's."
+        "Choose a bar to see the prosumer."
     )
     parts = {column: facts.by_interval("settlement", column) for column in _PARTS}
     data = {
@@ -34,5 +33,4 @@ def make(facts: Facts) -> Section | None:
         },
     }
     alternative = "Cost of every prosumer, split into local trade, retail, network, imbalance and envelope breach"
-    chart = Chart("bills", "Cost by prosumer", alternative)
-    return Section("bills", "Bills", lead, (chart,), table=statement_table(facts), data={"bills": data})
+    return Section("bills", "Bills", lead, (Chart("bills", "Cost by prosumer", alternative),), data={"bills": data})

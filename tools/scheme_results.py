@@ -1,0 +1,155 @@
+"""Run the comparisons that the docs show and put tables and pictures into the pages: `make scheme-results`.
+
+Two scenarios are compared, the default day with three seeds and the day behind a high busbar with one. Runs that are
+complete in runs/scheme-results are kept, so that it can be stopped and started again; remove that folder to begin anew.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from feederloop.coupling.compare.comparison import Comparison, compare
+from feederloop.coupling.compare.market_gain import GOAL_SHARE
+from feederloop.coupling.compare.measures import Measure
+from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ROOT / "docs" / "explanation" / "schemes"
+OUT = ROOT / "runs" / "scheme-results"
+SCHEMES = "all,network_aware_p2p:price_ordered,doe_lem:corner"
+COMPARED: Mapping[str, tuple[str, int]] = {
+    "default": ("european_lv_doe_lem", 3),
+    "high-voltage": ("european_lv_high_voltage", 1),
+}
+"""Scenario and number of seeds, by the name that the pages' markers say."""
+COLUMNS = {
+    "voltage.max_v": "highest V",
+    "voltage.customer_violation_share": "customers outside, %",
+    "congestion.max_line_loading_percent": "line, %",
+    "comparison.cost_per_prosumer_day": "cost per day",
+    "pv.curtailed_share": "PV curtailed, %",
+    "blocking.rate": "refused, %",
+    "stress.trade_violation_probability": "broken by trades, %",
+    "ev.energy_not_served_share": "EV not served, %",
+}
+
+
+def main() -> None:
+    """Compare, and write what came of it between the markers of every page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--schemes", default=SCHEMES, help="only these, to run a part beforehand; no page is changed")
+    options = parser.parse_args()
+    found = {name: run(name, options.schemes, options.jobs) for name in COMPARED}
+    if any(not one.complete for one in found.values()):
+        raise SystemExit("No page was changed.")
+    if options.schemes == SCHEMES:
+        for page in sorted([*PAGES.glob("*.md"), PAGES.with_suffix(".md")]):
+            page.write_text(filled(page.read_text(encoding="utf-8"), found), encoding="utf-8")
+
+
+def run(name: str, schemes: str, jobs: int) -> Comparison:
+    """Run one of the comparisons, or what of it has not been run yet, and say what failed."""
+    scenario, seeds = COMPARED[name]
+    total = len(chosen_variants(schemes)) * seeds
+    finished: set[int] = set()
+
+    def advance(number: int, share: float) -> None:
+        if share >= 1.0 and number not in finished:
+            finished.add(number)
+            print(f"{name}: {len(finished)} of {total} runs", flush=True)
+
+    found = compare(
+        scenario, schemes=schemes, seeds=seeds, jobs=jobs, out=OUT / name, resume=True, advance=advance
+    )  # fmt: skip
+    for one in found.done:
+        if not one.complete:
+            print(f"{one.job.variant}, seed {one.job.seed}: {one.status}: {one.message}")
+    return found
+
+
+def filled(text: str, found: Mapping[str, Comparison]) -> str:
+    """Return a page with what stands between its markers `<!-- result NAME KIND [SCHEMES] -->` and `<!-- end -->` anew.
+
+    Args:
+        text: The page.
+        found: The comparisons by name. Kinds are the functions `table`, `refused` and `market`.
+    """
+    kinds = {"table": table, "refused": refused, "market": market}
+
+    def made(match: "re.Match[str]") -> str:
+        name, kind, *schemes = match[2].split()
+        return f"{match[1]}\n{kinds[kind](found[name], schemes)}\n{match[3]}"
+
+    return re.sub(r"(<!-- result ([^>]+) -->\n).*?(\n<!-- end -->)", made, text, flags=re.DOTALL)
+
+
+def of_schemes(found: Comparison, schemes: Sequence[str]) -> list[str]:
+    """Return the variants of these schemes, or all."""
+    return [variant for variant in found.variants if not schemes or VARIANTS[variant].scheme in schemes]
+
+
+def table(found: Comparison, schemes: Sequence[str]) -> str:
+    """A row per scheme; in bold what breaks a limit with any seed."""
+    known = {measure.key: measure for measure in found.measures}
+    variants = of_schemes(found, schemes)
+    columns = {
+        key: title for key, title in COLUMNS.items()
+        if key in known and any(found.estimate(variant, key) is not None for variant in variants)
+    }  # fmt: skip
+    rows = [["scheme", *columns.values()], ["---"] * (1 + len(columns))]
+    for variant in variants:
+        rows.append([f"`{variant}`", *(cell(found, variant, known[key]) for key in columns)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cell(found: Comparison, variant: str, measure: Measure) -> str:
+    """A figure with its confidence interval."""
+    value = found.estimate(variant, measure.key)
+    if value is None:
+        return "–"
+    shown = measure.shown(value.mean)
+    if value.half_width is not None:
+        shown += f" ± {measure.shown(value.half_width)}"
+    return f"**{shown}**" if found.keeps(variant, measure) is False else shown
+
+
+def refused(found: Comparison, schemes: Sequence[str]) -> str:
+    """Who is refused, where the DSO is asked."""
+    keys = {
+        "blocking.attempts": "sides of trades asked about", "blocking.blocks": "refused",
+        "blocking.retail_blocks": "of these with the retailer", "blocking.refused_kwh": "refused, kWh",
+        "blocking.longest_run": "longest run, intervals", "blocking.gini": "Gini of refusals",
+        "blocking.never_blocked_share": "never refused, % of prosumers",
+    }  # fmt: skip
+    asked = [
+        variant for variant in of_schemes(found, schemes) if found.estimate(variant, "blocking.attempts") is not None
+    ]
+    rows = [["", *(f"`{variant}`" for variant in asked)], ["---"] * (1 + len(asked))]
+    for key, title in keys.items():
+        scale = 100 if key.endswith("share") else 1
+        values = [found.estimate(variant, key) for variant in asked]
+        rows.append([title, *("–" if value is None else f"{scale * value.mean:.4g}" for value in values)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def market(found: Comparison, schemes: Sequence[str]) -> str:
+    """What the market is worth inside the same limits."""
+    lines = []
+    for gain in found.market_gains:
+        met = "reaches" if gain.no_worse_share >= GOAL_SHARE else "misses"
+        line = (
+            f"`{gain.variant}` against `{gain.reference}`: {100 * gain.no_worse_share:.0f} % of {len(gain.difference)} "
+            f"prosumers pay no more with the market, which {met} the goal of {100 * GOAL_SHARE:.0f} %. The mean is "
+            f"{-gain.difference.mean():.2f} a day less, the worst {gain.difference.max():.2f} more."
+        )
+        reasons = [f"{part} {value:+.2f}" for part, value in gain.reasons.items() if abs(value) >= 0.005]
+        if reasons:
+            line += f" What makes it dearer for those who pay more, on average: {', '.join(reasons)}."
+        lines.append(f"- {line}")
+    return "\n".join(lines) or "No scheme with a market ran beside its limits without one."
+
+
+if __name__ == "__main__":
+    main()
