@@ -17,12 +17,13 @@ from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "explanation" / "schemes"
 OUT = ROOT / "runs" / "scheme-results"
-SCHEMES = "all,network_aware_p2p:price_ordered,doe_lem:corner"
-COMPARED: Mapping[str, tuple[str, int]] = {
-    "default": ("european_lv_doe_lem", 3),
-    "high-voltage": ("european_lv_high_voltage", 1),
-}
-"""Scenario and number of seeds, by the name that the pages' markers say."""
+COMPARED: Mapping[str, tuple[str, str, int]] = {
+    "default": ("european_lv_doe_lem", "all,doe_lem:corner", 3),
+    "high-voltage": (
+        "european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered,doe,doe_lem", 1,
+    ),
+}  # fmt: skip
+"""Scenario, schemes and number of seeds, by the name that the pages' markers say."""
 COLUMNS = {
     "voltage.max_v": "highest V",
     "voltage.customer_violation_share": "customers outside, %",
@@ -39,19 +40,21 @@ def main() -> None:
     """Compare, and write what came of it between the markers of every page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
-    parser.add_argument("--schemes", default=SCHEMES, help="only these, to run a part beforehand; no page is changed")
+    parser.add_argument("--only", help="only these schemes, to run a part beforehand; no page is changed")
     options = parser.parse_args()
-    found = {name: run(name, options.schemes, options.jobs) for name in COMPARED}
+    found = {name: run(name, options.only, options.jobs) for name in COMPARED}
     if any(not one.complete for one in found.values()):
         raise SystemExit("No page was changed.")
-    if options.schemes == SCHEMES:
+    if options.only is None:
         for page in sorted([*PAGES.glob("*.md"), PAGES.with_suffix(".md")]):
             page.write_text(filled(page.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
-def run(name: str, schemes: str, jobs: int) -> Comparison:
+def run(name: str, only: str | None, jobs: int) -> Comparison:
     """Run one of the comparisons, or what of it has not been run yet, and say what failed."""
-    scenario, seeds = COMPARED[name]
+    scenario, schemes, seeds = COMPARED[name]
+    if only is not None:
+        schemes = ",".join(sorted(set(chosen_variants(schemes)) & set(chosen_variants(only))))
     total = len(chosen_variants(schemes)) * seeds
     finished: set[int] = set()
 

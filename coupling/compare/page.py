@@ -96,7 +96,7 @@ def _gain(gain: MarketGain) -> dict[str, Any]:
         "reference": VARIANTS[gain.reference].title,
         "share": f"{100 * gain.no_worse_share:.0f}",
         "kept": gain.no_worse_share >= GOAL_SHARE,
-        "mean": f"{-gain.difference.mean():.2f}",
+        "mean": f"{abs(gain.difference.mean()):.2f} {'less' if gain.difference.mean() <= 0 else 'more'}",
         "worst": f"{gain.difference.max():.2f}",
         "reasons": [(name, f"{value:+.2f}") for name, value in gain.reasons.items() if abs(value) >= CENT / 2],
     }
