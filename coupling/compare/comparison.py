@@ -242,4 +242,4 @@ def read_comparison(folder: Path | str) -> pd.DataFrame:
     Args:
         folder: The comparison's folder.
     """
-    return pd.read_csv(Path(folder) / TABLE_FILE)
+    return pd.read_csv(Path(folder) / TABLE_FILE, float_precision="round_trip")
