@@ -158,6 +158,11 @@ TABLES: Mapping[str, TableContent] = {
             "volume_kwh": "energy traded",
             "offered_kwh": "energy that sellers were ready to trade",
             "wanted_kwh": "energy that buyers were ready to trade",
+            "rounds": "rounds of a negotiation, 0 for mechanisms without",
+            "messages": "messages between its partners",
+            "residual_kwh": "most by which two partners' amounts still differed",
+            "residual_per_kwh": "most by which a price still moved in the last round",
+            "fell_back": "whether nothing was agreed and the k-double auction cleared instead",
         },
     ),
     "coordination": TableContent(
@@ -182,15 +187,22 @@ TABLES: Mapping[str, TableContent] = {
         "market interval and prosumer",
         _PER_INTERVAL,
         {
-            "attempts": "trades that the network operator was asked about",
-            "blocks": "trades that it refused",
-            "blocked_kwh": "what could not be sold, or bought if negative, because of that",
+            "attempts": "trades with peers that the network operator was asked about",
+            "blocks": "trades with peers that it refused",
+            "blocked_kwh": "what could not be sold to peers, or bought from them if negative, because of that",
+            "retail_attempts": "lots to or from the retailer that it was asked about",
+            "retail_blocks": "lots that it refused",
+            "refused_kwh": "what may not be sold to the retailer, or bought from it if negative",
+            "blocked_by": "voltage or current because of which most was refused, with its phase; empty if nothing was",
         },
     ),
     "curtailment": TableContent(
         "market interval and prosumer",
         _PER_INTERVAL,
-        {"curtailed_kwh": "energy that the network operator took from the prosumer's position"},
+        {
+            "curtailed_kwh": "energy that the network operator took from the prosumer's position",
+            "curtailed_by": "voltage or current behind it, with its phase; empty where it was refused as a trade",
+        },
     ),
     "settlement": TableContent(
         "market interval and prosumer",
