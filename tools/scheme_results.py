@@ -18,11 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "explanation" / "schemes"
 OUT = ROOT / "runs" / "scheme-results"
 COMPARED: Mapping[str, tuple[str, str, int]] = {
-    "default": ("european_lv_doe_lem", "all,doe_lem:corner", 3),
-    "high-voltage": (
-        "european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered,doe,doe_lem", 1,
-    ),
-}  # fmt: skip
+    "default": ("european_lv_doe_lem", "all,network_aware_p2p:price_ordered", 3),
+    "high-voltage": ("european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered", 1),
+}
 """Scenario, schemes and number of seeds, by the name that the pages' markers say."""
 COLUMNS = {
     "voltage.max_v": "highest V",
