@@ -191,17 +191,17 @@ def month(folder: Path, out: Path) -> None:
     (out / "status.json").write_text(json.dumps({**status, "duration_s": DAYS * 86400, "reached_s": DAYS * 86400}))
 
 
-def opening_s(folder: Path) -> tuple[float, int]:
-    """Return how long it takes until the viewer shows a run, best of some rounds, and how many rows that has."""
+def opening_s(folder: Path) -> tuple[float, float, int]:
+    """Return how long it takes until the viewer shows a run, best of some rounds: s, s of processor time, rows."""
     times, rows = [], 0
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         answers = Answers(open_run(folder))
         rows = sum(answers.overview()["tables"].values())
         answers.curves(None, None)
         answers.moment(0.0)
-        times.append(time.perf_counter() - began)
-    return min(times), rows
+        times.append((time.perf_counter() - began, time.process_time() - before))
+    return *min(times), rows
 
 
 def main() -> int:
@@ -236,10 +236,10 @@ def main() -> int:
         row("steps of an accelerated quarter of a day, five viewers", f"{watched:.2f} s, {ratio:.3f} of {alone:.2f} s")
         row("  cost of the page", f"{ratio - 1:+.1%}", "5 %", ratio <= COST_LIMIT)
         month(scratch / "day", scratch / "month")
-        seconds, rows = opening_s(scratch / "month")
+        seconds, busy_s, rows = opening_s(scratch / "month")
         row(
             f"{DAYS} days of 55 homes open ({rows / 1e6:.1f} million rows)",
-            f"{seconds:.2f} s",
+            f"{seconds:.2f} s ({busy_s:.2f} s of processor time)",
             "2 s",
             seconds <= OPEN_LIMIT_S,
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from feederloop.hil.station import Station
 
 _WHO = "live page"
+_SWITCH_S = 0.0005
 _LAST_FRAME_S = 1.0
 """A page that is left open is told how the run ended before the server goes."""
 
@@ -101,8 +103,14 @@ class LivePage:
         self._scenario, self._folder = scenario, str(folder)
         self.picture = Picture(self._map)
         self._status = "running"
-        with observed(folder, self.feed.put):
-            yield
+        # Else Python lets the page's thread go on for 5 ms while the clock's thread waits for its turn.
+        before_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(before_s, _SWITCH_S))
+        try:
+            with observed(folder, self.feed.put):
+                yield
+        finally:
+            sys.setswitchinterval(before_s)
 
     def ended(self, result: RunResult) -> None:
         """Show how the run ended."""

@@ -1,6 +1,7 @@
 """`feederloop view`: serve the folder of a run to a browser."""
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,10 @@ def view(
     from feederloop.coupling.view.app import make_app
 
     access = Access(host, port, token, usual_port=8766)
-    server = Server(make_app(Answers(Run(run)), access), access)
+    answers = Answers(Run(run))
+    server = Server(make_app(answers, access), access)
+    # What takes longest, the network, is loaded while the browser is being opened.
+    threading.Thread(target=answers.overview, daemon=True).start()
     typer.echo(f"Viewer: {server.url if access.is_loopback else server.url_to_act} (Ctrl-C ends it)")
     with contextlib.suppress(KeyboardInterrupt):
         server.serve()
