@@ -72,7 +72,7 @@ def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[P
     if not -entry.import_kw <= entry.safe_kw <= entry.export_kw:
         allowed = f"{-entry.import_kw:g} to {entry.export_kw:g} kW"
         yield bench.problem("is outside the limits", index, "safe_kw", value=entry.safe_kw, allowed=allowed)
-    if entry.is_replay and not entry.replay_file.is_file():
+    if entry.is_replay and not (entry.replay_file.is_file() or entry.replay_file.with_suffix("").is_dir()):
         yield bench.problem("there is no such file", index, "url", value=entry.url, allowed="replay:FILE")
     if entry.is_elsewhere:
         yield from _check_address(bench, index, entry)

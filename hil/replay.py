@@ -26,6 +26,7 @@ from feederloop.hil.reading import Quality, Reading, Value, WriteResult
 from feederloop.hil.sunspec import nominal_places, resolve
 from feederloop.hil.timekeeping import RecordedClock
 from feederloop.simulators.errors import InputError
+from feederloop.simulators.recorder.tables import read_table
 
 Answers = dict[str, list[Reading]]
 
@@ -143,7 +144,8 @@ class Recording:
 
 def _rows(entry: DeviceEntry) -> list[dict[str, Any]]:
     path = entry.replay_file
-    table = pq.ParquetFile(path).read()
+    # Of a run that was killed the capture lies in parts still.
+    table = pq.ParquetFile(path).read() if path.is_file() else read_table(path.parent, path.stem)
     if not set(COLUMNS.names) <= set(table.column_names):
         raise InputError("this is no capture of a bench", file=path, key="url", value=entry.url)
     devices = pc.unique(table["device"]).to_pylist()

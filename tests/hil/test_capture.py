@@ -146,15 +146,17 @@ def replay_of(folder, **more):
     return bench_from({"devices": [{**entry, "url": url} for entry in DEVICES], "stop_file": str(folder / "s"), **more})
 
 
-@pytest.mark.parametrize("pace", [None, IN_A_HURRY], ids=["accelerated", "real time"])
-def test_the_replay_of_a_run_measures_the_same_to_the_last_bit_however_both_are_paced(tmp_path, pace):
+@pytest.mark.parametrize(
+    ("pace", "others"), [(None, [IN_A_HURRY]), (IN_A_HURRY, [None, IN_A_HURRY])], ids=["accelerated", "real time"]
+)
+def test_the_replay_of_a_run_measures_the_same_to_the_last_bit_however_both_are_paced(tmp_path, pace, others):
     lost = {"faults": [{"fault": "cut", "from_s": 1800, "for_s": 1800}]}
     bench = bench_of({**DEVICES[0], **lost}, DEVICES[1], stop_file=str(tmp_path / "stop"))
     first = run_with_bench(tmp_path / "first", bench, pace)
     assert first[0].p_kw.abs().max() > 2
     assert {"good", "bad"} <= set(first[0].quality)
-    for name, other in (("accelerated", None), ("real_time", IN_A_HURRY)):
-        again = run_with_bench(tmp_path / name, replay_of(tmp_path / "first"), other)
+    for number, other in enumerate(others):
+        again = run_with_bench(tmp_path / f"again_{number}", replay_of(tmp_path / "first"), other)
         pd.testing.assert_frame_equal(first[0], again[0], check_exact=True)
         pd.testing.assert_series_equal(first[1], again[1], check_exact=True)
 
@@ -179,4 +181,6 @@ def test_a_process_that_is_killed_loses_little_of_its_capture(tmp_path):
             time.sleep(0.05)
     part = pd.read_parquet(next(tmp_path.glob("capture/part-*.parquet")))
     assert part.cycle.max() >= 5
+    recording = Recording(replayed_entry(tmp_path))
+    assert len(recording.cycles_until(0, 1e6, after=0)[0]) >= 5, "and its parts are replayed as the whole would be"
     sink.close()
