@@ -34,7 +34,7 @@ def story(facts: Facts, reference: Facts | None = None) -> list[tuple[str, str]]
     """
     told = (
         ("Was the feeder kept within its limits?", _harms(facts)),
-        ("What was it like without coordination?", "" if reference is None else _without(facts, reference)),
+        ("What was it like without coordination?", _without(facts, reference)),
         ("What did the envelopes do?", _envelopes(facts)),
         ("Did the cars get what they needed?", _cars(facts)),
         ("Who paid what?", _money(facts)),
@@ -86,7 +86,15 @@ def _voltages_of(facts: Facts) -> str:
     return f"Voltages were {low:.1f} to {high:.1f} V (limits {least:g} and {most:g} V)"
 
 
-def _without(facts: Facts, reference: Facts) -> str:
+def _without(facts: Facts, reference: Facts | None) -> str:
+    if reference is None:
+        scheme, name = facts.scenario.get("scheme"), facts.scenario.get("name")
+        if scheme is None or scheme == "uncoordinated":
+            return ""
+        return (
+            f"That is a run of its own: feederloop run {name} --set scheme=uncoordinated --out OTHER, and then "
+            "feederloop report RUN --reference OTHER shows both here."
+        )
     broken = [one for one in verdicts(reference) if one.binding and one.word == "violated"]
     said = "; ".join(f"{one.standard} ({one.found})" for one in broken)
     harms = f"The same homes broke limits: {said}" if broken else "The same homes kept every limit without it, too"

@@ -338,7 +338,9 @@ def test_a_reference_is_shown_beside_the_run(runs, folder, tmp_path):
     assert "What was it like without coordination?" in page.text
     assert "261.3 V, 6 of 12 customers outside" in page.text
     assert "Without coordination" in page.text
-    assert "Without coordination" not in read(folder).text
+    alone = read(folder).text
+    assert "Without coordination" not in alone
+    assert "--set scheme=uncoordinated" in alone
 
 
 def test_a_reference_of_other_homes_is_refused(runs, folder, tmp_path):
