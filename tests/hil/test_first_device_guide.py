@@ -1,4 +1,4 @@
-"""The guide to a first device: every command that it shows is typed, against a simulated device at the device's place."""
+"""The guide to a first device: every command that it shows is typed, against a simulated device in its place."""
 
 import re
 import shlex
