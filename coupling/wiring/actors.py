@@ -22,6 +22,7 @@ class Actors:
         recorder: The recorder's simulator.
         buses: Buses in the grid's lists.
         branches: Branches in them.
+        forecast_states: What forecasts say before the first step, by prosumer; empty where they say nothing.
         energy_manager: The prosumers' own optimisers.
         requests: What they ask for before the first step.
         pv: Inverters.
@@ -50,6 +51,7 @@ class Actors:
     recorder: Any
     buses: list[int]
     branches: list[str]
+    forecast_states: dict[str, dict[str, Any]] = field(default_factory=dict)
     energy_manager: Entities = field(default_factory=dict)
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     pv: Entities = field(default_factory=dict)

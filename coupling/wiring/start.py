@@ -89,10 +89,12 @@ class Starter:
             "market", **told.clock, interval_s=time.interval_s, time_zone=time.time_zone, **told.settlement()
         )
         points = await _create(grid.ConnectionPoint, self._sites)
+        forecasts = await _create(forecast.SiteForecast, self._sites)
         network = (await grid.Grid.create(1))[0]
         return Actors(
             household=await _create(household.Household, self._sites),
-            forecast=await _create(forecast.SiteForecast, self._sites),
+            forecast=forecasts,
+            forecast_states=await forecast.call.initial_states() if _knows_before(forecast) else {},
             point=points,
             account=await _create(market.Account, self._sites),
             ledger=(await market.Ledger.create(1))[0],
@@ -151,7 +153,7 @@ class Starter:
             options={**self._scenario.room("energy_manager"), "mode": self._arrangement.manager},
         )
         actors.energy_manager = await _create(manager.EnergyManager, self._sites)
-        actors.requests = await manager.call.initial_states()
+        actors.requests = await manager.call.initial_states(actors.forecast_states, actors.ev_states)
 
     async def _start_limits(self, actors: Actors) -> None:
         if self._arrangement.limits == "static":
@@ -220,3 +222,8 @@ class Starter:
 async def _create(model: Any, sites: list[dict[str, Any]]) -> Entities:
     entities = await model.create(len(sites), sites=sites)
     return {entity.eid: entity for entity in entities}
+
+
+def _knows_before(forecast: Any) -> bool:
+    """Whether a forecast says something before the first step; a program of the user's own need not."""
+    return "initial_states" in forecast.meta.get("extra_methods", [])

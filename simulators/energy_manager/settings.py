@@ -159,9 +159,11 @@ class Options:
         unserved_penalty_per_kwh: For energy missing at departure.
         excess_penalty_per_kwh: For planned import beyond the envelope.
         curtailment_penalty_per_kwh: For sun that is not used.
-        firm_pv_share: Share of the PV power last measured that charging may rely on to hold the import limit. At 0
-            the limit holds whatever the sun does.
-        request_margin: How much more sun than forecast the requested export allows for, as a share.
+        firm_pv_share: Share of the PV power, forecast or last measured, that import relies on: limits are asked for
+            and charging is planned with that much sun, and only less sun than that can break the limit. At 0 the
+            limit holds whatever the sun does.
+        request_margin: How much more sun than forecast, and more demand than its high quantile, requests allow for, as
+            a share.
     """
 
     mode: str = "optimise"
@@ -169,7 +171,7 @@ class Options:
     unserved_penalty_per_kwh: float = 10.0
     excess_penalty_per_kwh: float = 100.0
     curtailment_penalty_per_kwh: float = 1e-3
-    firm_pv_share: float = 0.0
+    firm_pv_share: float = 0.5
     request_margin: float = 0.25
 
     @classmethod

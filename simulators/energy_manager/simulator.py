@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import mosaik_api_v3
@@ -10,10 +11,11 @@ import pandas as pd
 
 from feederloop.simulators.energy_manager.holder import PositionHolder
 from feederloop.simulators.energy_manager.manager import EnergyManagers, TariffManagers
-from feederloop.simulators.energy_manager.offer import Clock, charging_need, site_requests
+from feederloop.simulators.energy_manager.offer import Clock
 from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 from feederloop.simulators.energy_manager.unmanaged import LimitedSites, UnmanagedSites
+from feederloop.simulators.energy_manager.wishes import PriceRange, charging_need, site_requests, vehicle_wishes
 from feederloop.simulators.errors import InputError
 
 _LISTS_IN = (
@@ -123,35 +125,40 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
         self._managers = _KINDS[self._options.mode](self._sites, self._clock, self._tariff, self._options)
         return [{"eid": name, "type": model} for name in self._names]
 
-    def initial_states(self) -> dict[str, dict[str, list[float]]]:
+    def initial_states(
+        self,
+        forecasts: Mapping[str, Mapping[str, Any]] | None = None,
+        vehicles: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> dict[str, dict[str, list[float]]]:
         """Return the requests for the run's first horizon, for the edge that carries the previous step's value.
 
-        Nothing is forecast before the run, so that they are what ratings and fuse allow.
+        Args:
+            forecasts: What the forecast knows before the first step, by prosumer; without it the requests are what
+                ratings and fuse allow.
+            vehicles: States of the vehicles before the first step, by prosumer who has one.
         """
-        sites = self._sites
-        export = np.minimum(sites.inverter_kw + sites.ev_discharge_kw, sites.export_cap_kw)
-        return {
-            name: {
-                "export_request_kw": [exported] * self._clock.horizon,
-                "import_request_kw": [imported] * self._clock.horizon,
-                "import_need_kw": [0.0] * self._clock.horizon,
+        sites, horizon = self._sites, self._clock.horizon
+        if not forecasts:
+            export = np.minimum(sites.inverter_kw + sites.ev_discharge_kw, sites.export_cap_kw)
+            columns = {
+                "export_request_kw": [[limit] * horizon for limit in export.tolist()],
+                "import_request_kw": [[limit] * horizon for limit in sites.import_cap_kw.tolist()],
+                "import_need_kw": [[0.0] * horizon for _ in self._names],
             }
-            for name, exported, imported in zip(self._names, export.tolist(), sites.import_cap_kw.tolist(), strict=True)
-        }
+        else:
+            told = {name: {**forecasts.get(name, {}), **(vehicles or {}).get(name, {})} for name in self._names}
+            beliefs, demand_kw = self._believed(told)
+            columns = self._requests(0, beliefs, demand_kw, self._heard_of(told))
+        return {name: {attr: rows[number] for attr, rows in columns.items()} for number, name in enumerate(self._names)}
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
         """Plan where an interval begins, and set the devices for the physical step that begins at `time`."""
         received = {name: _single(name, inputs.get(name, {})) for name in self._names}
-        nothing = np.zeros(len(self._names))
-        vehicles = Vehicles(
-            energy_kwh=self._scalars(received, "soc_kwh", nothing),
-            plugged=self._scalars(received, "plugged", nothing) > 0,
-            departure_s=self._scalars(received, "departure_s", nothing),
-            required_kwh=self._scalars(received, "required_kwh", nothing),
-        )
+        vehicles = self._heard_of(received)
         if time % self._clock.interval_s == 0:
             self._begin_interval(time, received, vehicles)
         self._request(time, vehicles)
+        nothing = np.zeros(len(self._names))
         household = self._scalars(received, "household_p_kw_now", nothing)
         points = self._managers.step(time, household, self._scalars(received, "pv_available_kw_now", nothing), vehicles)
         self._data["ev_set_kw"] = _or_none(points.ev_kw)
@@ -169,39 +176,75 @@ class EnergyManagerSimulator(mosaik_api_v3.Simulator):
 
     def _begin_interval(self, time: int, received: Mapping[str, Mapping[str, Any]], vehicles: Vehicles) -> None:
         """Let the managers plan and keep what they publish."""
-        shape = (len(self._names), self._clock.horizon)
-        household = self._lists(received, "household_p_kw", np.zeros(shape))
-        beliefs = Beliefs(
-            household_kw=household,
-            pv_available_kw=self._lists(received, "pv_available_kw", np.zeros(shape)),
-            import_limit_kw=self._lists(
-                received, "import_limit_kw", np.broadcast_to(self._sites.import_cap_kw[:, None], shape)
-            ),
-            export_limit_kw=self._lists(
-                received, "export_limit_kw", np.broadcast_to(self._sites.export_cap_kw[:, None], shape)
-            ),
-        )
-        low = np.minimum(self._lists(received, "household_p_low_kw", household), household)
-        self._beliefs, self._demand_kw = beliefs, np.maximum(-low, 0.0)
+        self._beliefs, self._demand_kw = self._believed(received)
         nothing = np.zeros(len(self._names))
         directed = self._options.mode == "directed"
         attrs = ("assigned_kwh", "price_adder_per_kwh") if directed else ("traded_kwh", "traded_price_per_kwh")
         told = tuple(self._scalars(received, attr, nothing) for attr in attrs)
-        offer = self._managers.begin_interval(time, beliefs, vehicles, (told[0], told[1]))
+        offer = self._managers.begin_interval(time, self._beliefs, vehicles, (told[0], told[1]))
         self._data["position_kwh"] = offer.position_kwh.tolist()
         self._data["curve_price_per_kwh"] = [offer.curve_price_per_kwh.tolist()] * len(self._names)
         self._data["curve_kwh"] = offer.curve_kwh.tolist()
 
+    def _heard_of(self, received: Mapping[str, Mapping[str, Any]]) -> Vehicles:
+        """Return the vehicles as the managers are told of them."""
+        nothing = np.zeros(len(self._names))
+        return Vehicles(
+            energy_kwh=self._scalars(received, "soc_kwh", nothing),
+            plugged=self._scalars(received, "plugged", nothing) > 0,
+            departure_s=self._scalars(received, "departure_s", nothing),
+            required_kwh=self._scalars(received, "required_kwh", nothing),
+        )
+
+    def _believed(self, received: Mapping[str, Mapping[str, Any]]) -> tuple[Beliefs, np.ndarray]:
+        """Return the beliefs of a horizon and the high quantile of demand in it, shape (prosumers, horizon)."""
+        shape = (len(self._names), self._clock.horizon)
+        import_cap_kw, export_cap_kw = (
+            np.broadcast_to(cap[:, None], shape) for cap in (self._sites.import_cap_kw, self._sites.export_cap_kw)
+        )
+        household = self._lists(received, "household_p_kw", np.zeros(shape))
+        low = np.minimum(self._lists(received, "household_p_low_kw", household), household)
+        beliefs = Beliefs(
+            household_kw=household,
+            pv_available_kw=self._lists(received, "pv_available_kw", np.zeros(shape)),
+            import_limit_kw=self._lists(received, "import_limit_kw", import_cap_kw),
+            export_limit_kw=self._lists(received, "export_limit_kw", export_cap_kw),
+        )
+        return beliefs, np.maximum(-low, 0.0)
+
     def _request(self, time: int, vehicles: Vehicles) -> None:
-        """Ask for the ranges that the sites could use; every step, so that a vehicle counts as soon as it is there."""
-        length_s = self._clock.interval_s
-        next_s = (time // length_s + 1) * length_s
-        there = vehicles.share_plugged(next_s + length_s * np.arange(float(self._clock.horizon)), length_s)
-        margin = self._options.request_margin
-        requests = site_requests(self._sites, self._beliefs, self._demand_kw, there[:, :2] > 0.0, margin)
-        energy = (vehicles.energy_kwh, vehicles.required_kwh, vehicles.departure_s)
-        self._data["import_need_kw"] = charging_need(self._sites, *energy, there, float(next_s)).tolist()
-        self._data["export_request_kw"], self._data["import_request_kw"] = (request.tolist() for request in requests)
+        """Ask for the ranges that the sites could use; every step, so that a vehicle counts as soon as it is there.
+
+        The lists begin with the next interval, because the envelope controller reads them when that has become the
+        current one. Without a forecast for the last interval, that of the one before stands for it.
+        """
+        horizon = self._clock.horizon
+        interval = time // self._clock.interval_s + 1
+        ahead = [*range(1, horizon), horizon - 1]
+        beliefs = Beliefs(*(getattr(self._beliefs, field.name)[:, ahead] for field in fields(Beliefs)))
+        self._data |= self._requests(interval, beliefs, self._demand_kw[:, ahead], vehicles)
+
+    def _requests(
+        self, interval: int, beliefs: Beliefs, demand_kw: np.ndarray, vehicles: Vehicles
+    ) -> dict[str, list[list[float]]]:
+        """Return the requests for a horizon that begins with an interval; all arguments are of that horizon."""
+        sites, options, length_s, horizon = self._sites, self._options, self._clock.interval_s, self._clock.horizon
+        starts_s = length_s * np.arange(interval, interval + horizon, dtype=float)
+        there = vehicles.share_plugged(starts_s, length_s)
+        window = slice(interval, interval + horizon)
+        local = options.mode == "optimise"
+        prices = PriceRange.of(self._tariff, window, local=local) if local or options.mode == "tariff" else None
+        need = charging_need(sites, vehicles, there, float(starts_s[0]))
+        charge, discharge = vehicle_wishes(sites, vehicles, there, prices, length_s / 3600.0)
+        wishes = (np.maximum(charge, need), discharge)
+        export, imports = site_requests(
+            sites, beliefs, demand_kw, wishes, options.request_margin, options.firm_pv_share
+        )  # fmt: skip
+        return {
+            "export_request_kw": export.tolist(),
+            "import_request_kw": imports.tolist(),
+            "import_need_kw": need.tolist(),
+        }
 
     def _scalars(self, received: Mapping[str, Mapping[str, Any]], attr: str, absent: np.ndarray) -> np.ndarray:
         """Gather an attribute of all prosumers, shape (prosumers,)."""

@@ -128,7 +128,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             for attr in LISTS_IN
         }
         self._offline = self._outages.advance()
-        # Before the first step nobody had asked for a range: the outlook is made in the second.
+        # The first step has two binding intervals to publish; the outlook follows in the second.
         renew = now % _RENEWAL_INTERVALS == 1
         for k in range(now, now + self._horizon):
             if k == now + 1 or k not in self._limits or (renew and k > now):

@@ -10,6 +10,7 @@ from feederloop.simulators.forecast.site_forecasts import SiteForecasts
 LISTS = ("household_p_kw", "household_p_low_kw", "household_q_kvar", "pv_available_kw")
 META: dict[str, Any] = {
     "type": "time-based",
+    "extra_methods": ["initial_states"],
     "models": {"SiteForecast": {"public": True, "params": ["sites"], "attrs": ["time_s", *LISTS]}},
 }
 
@@ -60,6 +61,12 @@ class ForecastSimulator(mosaik_api_v3.Simulator):
         self._forecasts = SiteForecasts(sites, **self._options)
         self._rows = {site["name"]: row for row, site in enumerate(sites)}
         return [{"eid": site["name"], "type": model} for site in sites]
+
+    def initial_states(self) -> dict[str, dict[str, list[float]]]:
+        """Return the first forecast, for who has to say before the first step what it wants in it."""
+        issue = self._forecasts.issue(0)
+        lists = {name: getattr(issue, name).tolist() for name in LISTS}
+        return {eid: {name: list(lists[name][row]) for name in LISTS} for eid, row in self._rows.items()}
 
     def step(self, time: int, inputs: Mapping[str, Any], max_advance: int) -> int:
         """Issue the forecast of the market interval that begins at `time`."""
