@@ -129,13 +129,11 @@ def site_requests(
 
 
 def _cheapest_later(price: np.ndarray, plugged: np.ndarray) -> np.ndarray:
-    """Return the lowest price of all later intervals with charging, (prosumers, intervals); infinite if there is none.
+    """Return the lowest price at which charging may follow, (prosumers, intervals); infinite if none can.
 
-    A vehicle that is here can charge until it leaves; of one that may come nobody knows until when.
+    A vehicle that is here can charge until it leaves. When one that is away can, nobody knows: at the lowest of all.
     """
-
-    def later(allowed: np.ndarray) -> np.ndarray:
-        from_here = np.minimum.accumulate(np.where(allowed, price[None, :], np.inf)[:, ::-1], axis=1)[:, ::-1]
-        return np.hstack([from_here[:, 1:], np.full((len(plugged), 1), np.inf)])
-
-    return np.where(plugged, later(plugged), later(np.ones_like(plugged)))
+    until_departure = np.where(plugged, price[None, :], np.inf)
+    from_here = np.minimum.accumulate(until_departure[:, ::-1], axis=1)[:, ::-1]
+    later = np.hstack([from_here[:, 1:], np.full((len(plugged), 1), np.inf)])
+    return np.where(plugged, later, price.min())

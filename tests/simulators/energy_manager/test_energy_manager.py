@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feederloop.simulators.energy_manager.manager import EnergyManagers
-from feederloop.simulators.energy_manager.offer import Clock, Offer, site_requests
+from feederloop.simulators.energy_manager.offer import Clock, Offer
 from feederloop.simulators.energy_manager.outlook import Beliefs, Vehicles
 from feederloop.simulators.energy_manager.settings import Options, Sites, Tariff
 from feederloop.simulators.energy_manager.unmanaged import UnmanagedSites
@@ -122,23 +122,10 @@ def test_a_price_traded_at_is_expected_again_at_the_same_time_of_day() -> None:
     assert (cheap[:, 3] > dear[:, 3] + 0.1).any()
 
 
-def test_requests_begin_with_the_next_interval_and_stay_within_the_caps() -> None:
-    believed = beliefs(np.random.default_rng(5))
-    demand = -2 * believed.household_kw
-    connected = (np.arange(COUNT) % 2 == 0)[:, None]
-    export, imports = site_requests(SITES, believed, demand, connected, 0.25)
-    assert export.shape == imports.shape == (COUNT, HORIZON)
-    sun = np.minimum(1.25 * believed.pv_available_kw, 5.0 * (SITES.inverter_kw > 0)[:, None])
-    assert export[:, 1:-1] == pytest.approx(np.minimum(sun[:, 2:] + SITES.ev_discharge_kw[:, None], 10.0))
-    assert imports[:, 1:-1] == pytest.approx(demand[:, 2:] + SITES.ev_charge_kw[:, None])
-    assert imports[:, 0] == pytest.approx(demand[:, 1] + np.where(connected[:, 0], SITES.ev_charge_kw, 0.0))
-    assert export[:, 0] == pytest.approx(sun[:, 1] + np.where(connected[:, 0], SITES.ev_discharge_kw, 0.0))
-
-
 def run_closed_loop(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Half a day with errors in every forecast; returns energies at departure, worst excess over limits, imbalance."""
     rng = np.random.default_rng(seed)
-    managers = EnergyManagers(SITES, CLOCK, tariff(), Options())
+    managers = EnergyManagers(SITES, CLOCK, tariff(), Options(firm_pv_share=0.0))
     truth, vehicles, traded = beliefs(rng, RUN + HORIZON), at_home(), np.zeros(COUNT)
     sun, worst, imbalance = np.zeros(COUNT), np.full(COUNT, -np.inf), np.zeros(COUNT)
     for now in range(0, 16 * INTERVAL_S, STEP_S):

@@ -16,6 +16,7 @@ CONTRACT = {
     "curve_price_per_kwh", "curve_kwh",
     "position_kwh", "export_request_kw", "import_request_kw", "import_need_kw",
 }  # fmt: skip
+FORECAST = {"household_p_kw", "household_p_low_kw", "pv_available_kw"}
 OUT = ["ev_set_kw", "pv_limit_kw", "curve_price_per_kwh", "curve_kwh", "position_kwh", "export_request_kw"]
 OUT += ["import_request_kw", "import_need_kw"]
 BARE = {"name": "bare", "import_cap_kw": 14.0, "export_cap_kw": 10.0}
@@ -94,10 +95,31 @@ def test_it_acts_in_every_step_and_plans_in_every_interval() -> None:
     assert seen[0]["full"]["curve_kwh"] == seen[5]["full"]["curve_kwh"]
     assert seen[0]["full"]["ev_set_kw"] != seen[5]["full"]["ev_set_kw"]
     assert seen[0]["bare"]["position_kwh"] == pytest.approx(-0.25)
-    assert seen[0]["bare"]["import_request_kw"] == pytest.approx([1.0] * HORIZON)
+    assert seen[0]["bare"]["import_request_kw"] == pytest.approx([1.25] * HORIZON)
 
 
-def test_before_the_run_the_requests_are_what_ratings_and_fuse_allow() -> None:
+def test_requests_begin_with_the_next_interval() -> None:
+    sim = simulator()
+    sim.step(0, inputs(household_p_low_kw=[-1.0 - 0.1 * k for k in range(HORIZON)], pv_available_kw=None), 10**6)
+    asked = sim.get_data({"bare": ["import_request_kw"]})["bare"]["import_request_kw"]
+    assert asked == pytest.approx([1.25 * (1.0 + 0.1 * k) for k in (1, 2, 3, 4, 5, 5)])
+
+
+def test_before_the_run_the_requests_are_what_is_forecast() -> None:
+    told = {name: {attr: list(*sources.values()) for attr, sources in given.items() if attr in FORECAST}
+            for name, given in inputs().items()}  # fmt: skip
+    car = {"full": {"soc_kwh": 20.0, "plugged": True, "departure_s": 9000, "required_kwh": 22.0, "p_kw": 0.0}}
+    states = simulator().initial_states(told, car)
+    assert states["bare"]["import_request_kw"] == pytest.approx([1.25] * HORIZON)
+    last = 4  # what is discharged in the last interval cannot be charged again
+    assert states["full"]["export_request_kw"] == pytest.approx([5.0 if k == last else 10.0 for k in range(HORIZON)])
+    assert states["full"]["import_need_kw"] == pytest.approx([2.0 / 0.95 / 2.5] * 5 + [0.0])
+    gone = simulator().initial_states(told, {"full": car["full"] | {"plugged": False}})
+    assert gone["full"]["export_request_kw"][:3] == pytest.approx([5.0, 5.0, 10.0])
+    assert gone["full"]["import_request_kw"][:2] == pytest.approx([0.0, 0.0])
+
+
+def test_without_a_forecast_the_first_requests_are_what_ratings_and_fuse_allow() -> None:
     states = simulator().initial_states()
     assert states["bare"] == {
         "export_request_kw": [0.0] * HORIZON,

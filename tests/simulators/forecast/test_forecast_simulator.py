@@ -41,6 +41,15 @@ def test_the_clock_carries_lists_from_the_current_interval_on():
         assert all(type(value) is float for value in data["home-0"]["household_p_kw"])
 
 
+def test_before_the_first_step_it_says_what_it_says_in_it():
+    simulator = started()
+    before = simulator.initial_states()
+    simulator.step(0, {}, 1800)
+    assert before == simulator.get_data({name: list(LISTS) for name in ("home-0", "home-1")})
+    before["home-0"]["household_p_kw"].clear()
+    assert len(simulator.initial_states()["home-0"]["household_p_kw"]) == 6
+
+
 def test_lists_are_copies():
     simulator = started()
     simulator.step(0, {}, 1800)
