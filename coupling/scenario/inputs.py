@@ -216,13 +216,13 @@ class EnergyManager(Section):
     excess_penalty_per_kwh: Positive = quantity(100.0, "money/kWh", "Penalty of planned import beyond the envelope")
     curtailment_penalty_per_kwh: Positive = quantity(0.001, "money/kWh", "Penalty of sun that is not used")
     firm_pv_share: Share = quantity(
-        0.5,
+        0.7,
         "1",
         "Share of the PV power, forecast or last measured, that requested import and charging rely on; at 0 the import "
         "limit holds whatever the sun does",
     )
     request_margin: NonNegative = quantity(
-        0.25,
+        0.2,
         "1",
         "How much more sun than forecast, and more demand than its high quantile, requests to the DSO allow for, as a "
         "share",

@@ -171,8 +171,8 @@ class Options:
     unserved_penalty_per_kwh: float = 10.0
     excess_penalty_per_kwh: float = 100.0
     curtailment_penalty_per_kwh: float = 1e-3
-    firm_pv_share: float = 0.5
-    request_margin: float = 0.25
+    firm_pv_share: float = 0.7
+    request_margin: float = 0.2
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any] | None) -> "Options":
