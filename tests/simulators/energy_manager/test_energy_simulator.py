@@ -31,7 +31,7 @@ def simulator(**options: Any) -> EnergyManagerSimulator:
     sim = EnergyManagerSimulator()
     sim.init(
         "managers", 1.0, step_s=STEP_S, interval_s=INTERVAL_S, horizon=HORIZON, start="2016-06-15T11:00:00+00:00",
-        time_zone="Europe/London", tariff=prices, options=options,
+        time_zone="Europe/London", tariff=prices, options={"request_margin": 0.25, "firm_pv_share": 0.5} | options,
     )  # fmt: skip
     sim.create(2, "EnergyManager", sites=[BARE, FULL])
     return sim
