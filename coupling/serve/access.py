@@ -42,7 +42,8 @@ class Access:
         chosen = self.chosen_token
         if chosen is None and not self.is_loopback:
             message = "whoever reaches this address could see the run; it needs a token"
-            raise InputError(message, key=name, value=self.host, allowed=f"{allowed}, or {self.option}host {LOOPBACK}")
+            wanted = f"{name} with {allowed}, or {LOOPBACK}"
+            raise InputError(message, key=f"{self.option}host", value=self.host, allowed=wanted)
         if chosen is not None and (len(chosen) < LEAST_TOKEN or not chosen.isascii() or not chosen.isprintable()):
             raise InputError("this token is too easy to guess or to mistype", key=name, allowed=allowed)
         if self.port is not None and not 0 <= self.port <= 65535:
