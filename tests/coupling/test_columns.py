@@ -33,6 +33,8 @@ def test_the_architecture_and_the_reference_state_the_same_tables():
         ("certificate", tables.CERTIFICATE_COLUMNS),
         ("coordination", tables.COORDINATION_COLUMNS),
         ("blocking", tables.BLOCKING_COLUMNS),
+        ("curtailment", tables.CURTAILMENT_COLUMNS),
+        ("market", tables.MARKET_COLUMNS),
         ("orders", tables.ORDER_COLUMNS),
         ("settlement", SETTLEMENT_COLUMNS),
         ("device_io", IO_COLUMNS),
