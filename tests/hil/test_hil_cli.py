@@ -156,7 +156,6 @@ def test_serve_and_capture_work_hand_in_hand(tmp_path):
     ("url", "pace", "message"),
     [
         ("tcp://192.0.2.1:502", {"real_time": True, "factor": 1.0}, "may not be contacted"),
-        (None, {"real_time": True, "factor": 1.0}, "--bench"),
         ("simulated", {"real_time": False, "factor": 60.0}, "with --real-time"),
         ("simulated", {"real_time": True, "factor": 0.0}, "above 0"),
         ("tcp://127.0.0.1:502", {"real_time": False, "factor": 1.0}, "clock on the wall"),
@@ -164,10 +163,10 @@ def test_serve_and_capture_work_hand_in_hand(tmp_path):
 )
 def test_a_run_that_cannot_be_is_refused_before_anything_happens(tmp_path, url, pace, message):
     file = tmp_path / "bench.yaml"
-    file.write_text(yaml.safe_dump({"devices": [{**DEVICES[0], "url": url or "simulated"}]}), encoding="utf-8")
+    file.write_text(yaml.safe_dump({"devices": [{**DEVICES[0], "url": url}]}), encoding="utf-8")
     scenario, out = load_scenario("minimal"), tmp_path / "never"
     with pytest.raises(InputError) as caught:
-        run_with(scenario, str(file) if url else None, out=out, progress=False, **pace)
+        run_with(scenario, str(file), out=out, progress=False, **pace)
     assert message in str(caught.value)
     assert not out.exists()
 
