@@ -189,7 +189,7 @@ def test_however_a_run_is_ended_devices_are_safe(bench, ending):
         text=True,
     )
     try:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 150
         while roof.value("power_limit_pct_set") != 100 or not roof.writes:
             assert time.monotonic() < deadline, "the run never sent a set-point"
             assert started.poll() is None, started.stdout.read()
@@ -202,7 +202,7 @@ def test_however_a_run_is_ended_devices_are_safe(bench, ending):
             shown = feederloop("hil", "monitor", str(out), "--once", cwd=file.parent)
             assert "stopped" in shown.stdout
             started.send_signal(signal.SIGINT)
-        started.wait(20)
+        started.wait(90)
     finally:
         started.kill()
         started.communicate()
