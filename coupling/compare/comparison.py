@@ -85,9 +85,9 @@ class Comparison:
         """Share of its trades that the DSO refused, of each prosumer who tried any, in percent, all seeds, sorted."""
         shares: list[float] = []
         for one in self.done:
-            run = Run(one.job.folder) if one.job.variant == variant and one.complete else None
-            if run is not None and "blocking" in run.tables:
-                shares += (100.0 * refused_share(run.table("blocking")).round(4)).tolist()
+            asked = looked_up(one.summary, "blocking.attempts") is not None
+            if one.job.variant == variant and one.complete and asked:
+                shares += (100.0 * refused_share(Run(one.job.folder).table("blocking")).round(4)).tolist()
         return sorted(shares)
 
     def estimate(self, variant: str, key: str) -> Estimate | None:
