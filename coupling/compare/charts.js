@@ -27,7 +27,7 @@
     const reach = found.values.flatMap((value, i) => value === null ? [] : [value - (found.half_widths[i] ?? 0), value + (found.half_widths[i] ?? 0)]);
     const all = [...reach, ...found.limits], volts = found.unit === "V";
     const spread = Math.max(...all) - Math.min(...all);
-    const low = volts ? Math.floor(Math.min(...all) - 0.1 * spread) : Math.min(0, ...all), most = Math.max(...all);
+    const low = volts ? Math.floor(Math.min(...all) - 0.1 * spread) : found.values.some((value) => value < 0) ? Math.floor(Math.min(...all)) : 0, most = Math.max(...all);
     const high = volts ? Math.ceil(most + 0.05 * spread) : most > 0 ? most * 1.08 : 1;
     /* A scale that does not begin at zero shows positions and not lengths. */
     const shape = volts ? { type: "scatter", symbolSize: 13 } : { type: "bar", barMaxWidth: 18 };
