@@ -12,10 +12,10 @@
   const common = () => ({ animation: false, textStyle: kit.font, categories: data.schemes });
 
   /* Whiskers: this build of the library has no shape of its own for them. */
-  const whiskers = (found) => found.values.flatMap((value, i) => {
+  const whiskers = (found, low) => found.values.flatMap((value, i) => {
     const half = found.half_widths[i];
     if (value === null || !half) return [];
-    return [[{ coord: [value - half, i] }, { coord: [value + half, i] }]];
+    return [[{ coord: [Math.max(value - half, low), i] }, { coord: [value + half, i] }]];
   });
   const limits = (found, low, high) => found.limits.filter((value) => value >= low && value <= high).map((value) => ({
     xAxis: value, symbol: "none", lineStyle: { color: kit.colour.limit, type: [6, 4], width: 1.5 },
@@ -45,7 +45,7 @@
         itemStyle: { color: ({ dataIndex }) => colour(dataIndex) },
         markLine: { silent: true, symbol: ["none", "none"], animation: false, label: { show: true },
           lineStyle: { color: kit.text, type: "solid", width: 1.5 },
-          data: [...whiskers(found).map(([from, to]) => [{ ...from, symbol: "rect", symbolSize: [9, 1.5], label: { show: false } }, { ...to, symbol: "rect", symbolSize: [9, 1.5] }]),
+          data: [...whiskers(found, low).map(([from, to]) => [{ ...from, symbol: "rect", symbolSize: [9, 1.5], label: { show: false } }, { ...to, symbol: "rect", symbolSize: [9, 1.5] }]),
             ...limits(found, low, high)] },
       }],
     };
