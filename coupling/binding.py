@@ -69,7 +69,7 @@ def _voltages(feeder: Feeder) -> list[tuple[str, str]]:
 def _currents(feeder: Feeder, certifier: Certifier) -> list[tuple[str, str]]:
     """In the order of `branch_rows`."""
     branches, conductors = feeder.branches, certifier.conductors
-    chosen = np.repeat(conductors[np.isfinite(certifier.allowed_a[conductors])], 2).tolist()
+    chosen = np.repeat(conductors.rows[np.isfinite(conductors.allowed_a)], 2).tolist()
     return [
         (f"loading of {branches.names[branches.row_branch[row]]}", "abc"[branches.row_phase[row]]) for row in chosen
     ]

@@ -18,21 +18,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.box import Box, Limits
-from feederloop.simulators.envelope.enclosure import Enclosure, enclose, half_width_va
+from feederloop.simulators.envelope.enclosure import Encloser, Enclosure
 from feederloop.simulators.envelope.nodes import watched_nodes
+from feederloop.simulators.envelope.rows import (
+    Conductors,
+    Rows,
+    SectionRows,
+    branch_row_sections,
+    bus_row_sections,
+)
+from feederloop.simulators.envelope.slopes import Layout, Slopes
+from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow, PowerFlowError
-from feederloop.simulators.grid.sensitivity import along
+from feederloop.simulators.grid.sections import absolute
 
 MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the same in ampere
-FACETS = 32
+FACETS = 96
 # Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
 _ALWAYS_EXACT = 4
-_REFINEMENTS = 2
-_REFINED_AT_MOST = 6
+_REFINEMENTS = 4
+_REFINED_AT_MOST = 8  # groups of alike rows, for each section
 _ALIKE = 0.9
-_LOOSE = 0.02  # volt or ampere
+_LOOSE = 0.005  # volt or ampere
 _VOLT_VAR_ROUNDS = 3
 _CLOSING_ROUNDS = 40
 _ANY_VOLTAGE = 1e4
@@ -75,18 +85,6 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Quantities to bound from above: `sign |offset + gain I|`, or parts `Re(conj(direction) (offset + gain I))`."""
-
-    gain: Complex  # [rows, injectors]
-    offset: Complex  # [rows]
-    direction: Complex  # [rows] of unit length; of a length, its direction at the midpoint
-    limit: Floats  # [rows] what the bound should stay below
-    sign: float = 1.0
-    turn: Floats | None = None  # [rows] how far a length's direction may turn over the box; none for parts
-
-
-@dataclass(frozen=True)
 class _Bounds:
     upper: Floats  # [rows] proven
     found: Floats  # [rows] at the corner that was solved
@@ -102,21 +100,40 @@ class Certifier:
 
     def __init__(self, power_flow: PowerFlow, limits: Limits) -> None:
         self.power_flow, self.limits = power_flow, limits
-        feeder = power_flow.feeder
+        feeder, sections = power_flow.feeder, power_flow.sections
+        self.encloser = Encloser(power_flow, sections)
+        self.layout = Layout.of(feeder, sections)
         self._nodes, self._spans = watched_nodes(feeder)
-        self._z, self._w = feeder.bus_z[self._nodes], feeder.bus_w[self._nodes]
-        self._abs_z = np.abs(self._z)
-        self._span_abs_z = np.abs(self._z[self._spans[:, 0]] - self._z[self._spans[:, 1]])
-        own = np.isin(feeder.injector_row, self._nodes)
-        self._own_rows = np.searchsorted(self._nodes, feeder.injector_row[own])
-        self._own_points = feeder.injector_point[own]
+        bus_sections = bus_row_sections(sections)[self._nodes]
+        z, w = feeder.bus_z[self._nodes], feeder.bus_w[self._nodes]
+        self.nodes = Rows.of(feeder, sections, z, w, bus_sections)
+        one, other = self._spans.T
+        across = np.maximum(bus_sections[one], bus_sections[other])
+        self.spans = Rows.of(feeder, sections, z[one] - z[other], w[one] - w[other], across)
         branches = feeder.branches
         is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
         percent = np.where(is_trafo, limits.transformer_loading_percent, limits.line_loading_percent)
-        self.allowed_a = branches.rating_a * percent[branches.row_branch] / 100.0
-        self.conductors = _distinct_conductors(branches.gain, branches.i0, self.allowed_a)
-        self._gain, self._i0 = branches.gain[self.conductors], branches.i0[self.conductors]
-        self._abs_gain = np.abs(self._gain)
+        allowed_a = branches.rating_a * percent[branches.row_branch] / 100.0
+        self.conductors = Conductors.of(branches.gain, branches.i0, allowed_a)
+        self.currents = Rows.of(
+            feeder, sections, branches.gain[self.conductors.rows], branches.i0[self.conductors.rows],
+            branch_row_sections(feeder, sections)[self.conductors.rows],
+        )  # fmt: skip
+        if limits.vuf_percent is not None:
+            self._sequence_rows(z, w, bus_sections[::3])
+        own = np.isin(feeder.injector_row, self._nodes)
+        self._own_rows = np.searchsorted(self._nodes, feeder.injector_row[own])
+        self._own_points = feeder.injector_point[own]
+
+    def _sequence_rows(self, z: Complex, w: Complex, section: Ints) -> None:
+        """Positive- and negative-sequence voltages of the watched buses."""
+        feeder, sections = self.power_flow.feeder, self.power_flow.sections
+        by_phase = z.reshape(-1, 3, z.shape[1]), w.reshape(-1, 3)
+        negative = np.array([1.0, _A**2, _A]) / 3
+        self.positive, self.negative = (
+            Rows.of(feeder, sections, np.einsum("p,bpj->bj", part, by_phase[0]), by_phase[1] @ part, section)
+            for part in (negative.conj(), negative)
+        )
 
     def certify(self, box: Box, volt_var_kva: Floats | None = None) -> Certificate:
         """Bound voltages, currents and, if limited, unbalance over every use in the box.
@@ -131,16 +148,17 @@ class Certifier:
 
     def _certify(self, box: Box) -> tuple[Certificate, Floats, Floats]:
         """Return the certificate, and [points] between which voltages each point stays (all positive ones unproven)."""
-        enclosure = enclose(self.power_flow, box)
         count = len(box.p_low_kw)
-        if enclosure is None:
+        nothing = np.zeros(count), np.full(count, np.inf)
+        enclosure = self.encloser.enclose(box)
+        proof = None if enclosure is None else Proof(self, box, enclosure)
+        if proof is None or not proof.slopes.valid():
             reason = "no bound of the power flow's solutions was found: the box is too wide"
-            return Certificate(False, reason), np.zeros(count), np.full(count, np.inf)
-        proof = _Proof(self, box, enclosure)
+            return Certificate(False, reason), *nothing
         try:
             certificate = proof.certificate()
         except PowerFlowError as error:
-            return Certificate(False, f"a corner of the box: {error}"), np.zeros(count), np.full(count, np.inf)
+            return Certificate(False, f"a corner of the box: {error}"), *nothing
         low, high = np.zeros(count), np.full(count, np.inf)
         low[self._own_points], high[self._own_points] = np.inf, 0.0
         np.minimum.at(low, self._own_points, proof.low[self._own_rows])
@@ -163,13 +181,14 @@ class Certifier:
 
     def _voltages_that_close(self, box: Box, rated_kva: Floats) -> tuple[Floats, Floats]:
         """[points] Least range of voltages whose volt-var keeps the discs within it; all voltages if none is found."""
-        count, point = len(box.p_low_kw), self.power_flow.feeder.injector_point
+        count, feeder = len(box.p_low_kw), self.power_flow.feeder
+        point = feeder.injector_point[self.power_flow.sections.order]
         low, high = np.full(count, np.inf), np.zeros(count)
-        volt = np.abs(self.power_flow.feeder.w)
+        volt = np.abs(feeder.w)[self.power_flow.sections.order]
         np.minimum.at(low, point, volt)
         np.maximum.at(high, point, volt)
         for _ in range(_CLOSING_ROUNDS):
-            enclosure = enclose(self.power_flow, box.with_volt_var(rated_kva, low, high))
+            enclosure = self.encloser.enclose(box.with_volt_var(rated_kva, low, high))
             if enclosure is None:
                 break
             volt = np.abs(enclosure.v)
@@ -187,21 +206,30 @@ class Certifier:
         return int(self.power_flow.feeder.buses[node // 3]), "abc"[node % 3]
 
 
-class _Proof:
+class Proof:
     """The bounds of one box."""
 
     def __init__(self, certifier: Certifier, box: Box, enclosure: Enclosure, depth: int = 0) -> None:
         self._of, self._box, self._enclosure, self._depth = certifier, box, enclosure, depth
+        power_flow = certifier.power_flow
+        matrices, layout = power_flow.matrices, certifier.layout
+        self.slopes = Slopes(layout, matrices, certifier.encloser.size, enclosure, box, power_flow.sections.w)
         self.high: Floats
         self.low: Floats
         self._rows, self._corners, self._looseness = 0, 0, 0.0
+        self._start = layout.start
+        right = matrices.right[0] + 1j * matrices.right[1]
+        self._busbar = right @ enclosure.current
+        self._busbar_spread = certifier.encloser.size.right @ enclosure.spread
+        self._right = right
 
     def certificate(self) -> Certificate:
+        """Return what is proven of all rows."""
         of, limits = self._of, self._of.limits
         self.high, self.low = high, low = self._voltages()
         loading = self._loading()
         top, bottom, worst = int(high.argmax()), int(low.argmin()), int(loading.argmax())
-        branches, row = of.power_flow.feeder.branches, of.conductors[worst]
+        branches, row = of.power_flow.feeder.branches, of.conductors.rows[worst]
         at = (branches.names[branches.row_branch[row]], "abc"[branches.row_phase[row]])
         reasons = []
         if not high[top] <= limits.v_max_v:
@@ -231,51 +259,86 @@ class _Proof:
             corners=self._corners,
         )
 
+    def _part(self, section: int) -> slice:
+        start = self._start
+        return slice(int(start[section]), int(start[section + 1])) if section < len(start) - 1 else slice(0, 0)
+
+    def _centre(self, rows: SectionRows, section: int) -> Complex:
+        """[rows] Values at the midpoint."""
+        part, current = self._part(section), self._enclosure.current
+        value: Complex = rows.offset + rows.own @ current[part]
+        if rows.left.shape[1]:
+            value = value + rows.left @ (self._busbar - self._right[:, part] @ current[part])
+        return value
+
+    def _reach(self, rows: SectionRows, section: int) -> Floats:
+        """[rows] How far a value can be from the midpoint's, in any direction."""
+        part, spread = self._part(section), self._enclosure.spread
+        reach: Floats = rows.own_size @ spread[part]
+        if rows.left.shape[1]:
+            own = self._of.encloser.size.right[:, part] @ spread[part]
+            reach = reach + rows.left_size @ np.maximum(self._busbar_spread - own, 0.0)
+        return reach
+
+    def _swing(self, rows: SectionRows, section: int, direction: Complex) -> Floats:
+        """[rows] How far a value can move along a direction: first-order terms plus the remainder's bound."""
+        enclosure, part, layout = self._enclosure, self._part(section), self._of.layout
+        half_p, half_q = (np.repeat(half[layout.points], np.diff(layout.first)) for half in self._box.half_width)
+        volt = absolute(enclosure.v)
+        rest = (enclosure.width + absolute(enclosure.s)) * enclosure.radius / (volt * (volt - enclosure.radius))
+        swing: Floats = rows.own_size @ rest[part]
+        if rows.left.shape[1]:
+            own = self._of.encloser.size.right[:, part] @ rest[part]
+            total = self._of.encloser.size.right @ rest
+            swing += rows.left_size @ np.maximum(total - own, 0.0)
+        turned = parts_of(direction.conj())
+        unit = parts_of(layout.unit / enclosure.v.conj())
+        _add_swing(rows.own_parts, turned, unit[:, part], half_p[part], half_q[part], swing)
+        if rows.left.shape[1]:
+            others_p, others_q = half_p.copy(), half_q.copy()
+            others_p[part], others_q[part] = 0.0, 0.0
+            right = self._of.power_flow.matrices.right
+            _add_swing_of_others(parts_of(rows.left), right, turned, unit, others_p, others_q, swing)
+        return swing
+
     def _voltages(self) -> tuple[Floats, Floats]:
         """[nodes] Proven highest and lowest voltages; those that matter by the interval Jacobian."""
-        of, enclosure, limits = self._of, self._enclosure, self._of.limits
-        centre = of._w + of._z @ enclosure.current
-        size = np.abs(centre)
-        reach = of._abs_z @ enclosure.current_radius
-        swing = self._swing(centre / size)
-        # The part across the direction lengthens a voltage by less than its square over twice its length.
-        high, low = size + swing + reach**2 / (2 * np.maximum(size - swing, 1.0)), size - swing
-        turn = self._turn(of._abs_z, size)
+        of, limits = self._of, self._of.limits
+        high, low = np.empty(of.nodes.count), np.empty(of.nodes.count)
+        centre = np.empty(of.nodes.count, dtype=complex)
+        for section, rows in enumerate(of.nodes.sections):
+            if not len(rows.offset):
+                continue
+            value = self._centre(rows, section)
+            size, reach = absolute(value), self._reach(rows, section)
+            swing = self._swing(rows, section, value / size)
+            # The part across the direction lengthens a voltage by less than its square over twice its length.
+            high[rows.place] = size + swing + reach**2 / (2 * np.maximum(size - swing, 1.0))
+            low[rows.place] = size - swing
+            centre[rows.place] = value
         for bound, sign, limit in ((high, 1.0, limits.v_max_v), (low, -1.0, -limits.v_min_v)):
             simple = sign * bound
             over = simple > limit
             over[np.argpartition(-simple, min(_ALWAYS_EXACT, len(simple) - 1))[:_ALWAYS_EXACT]] = True
-            chosen = np.flatnonzero(over)
-            limits_ = np.full(len(chosen), limit)
-            rows = _Rows(of._z[chosen], of._w[chosen], centre[chosen] / size[chosen], limits_, sign, turn[chosen])
-            found = self._bound(rows)
-            bound[chosen] = sign * np.minimum(found.upper, simple[chosen])
-            if found.upper.max() > limit - 1.0:
-                self._looseness = max(self._looseness, float(found.upper.max() - found.found.max()))
-        return high, self._sagged(low, centre)
+            for section, rows in enumerate(of.nodes.sections):
+                chosen = np.flatnonzero(over[rows.place])
+                if not len(chosen):
+                    continue
+                place = rows.place[chosen]
+                found = self._bound(rows.subset(chosen), section, centre[place], sign, limit)
+                bound[place] = sign * np.minimum(found.upper, simple[place])
+                if found.upper.max() > limit - 1.0:
+                    self._looseness = max(self._looseness, float(found.upper.max() - found.found.max()))
+        return high, self._sagged(low)
 
-    def _swing(self, direction: Complex) -> Floats:
-        """[nodes] How far a voltage's length can move, from first-order terms plus the remainder's bound."""
-        of, enclosure, box = self._of, self._enclosure, self._box
-        feeder = of.power_flow.feeder
-        half_p, half_q = box.half_width
-        point, share = feeder.injector_point, 1e3 * feeder.injector_share
-        volt = np.abs(enclosure.v)
-        turned = direction.conj()[:, None] * of._z * (1.0 / enclosure.v.conj())
-        rest = (
-            (half_width_va(feeder, box) + np.abs(enclosure.s)) * enclosure.radius / (volt * (volt - enclosure.radius))
-        )
-        swing = np.abs(turned.real) @ (share * half_p[point]) + of._abs_z @ rest
-        if half_q.any():
-            swing += np.abs(turned.imag) @ (share * half_q[point])
-        result: Floats = swing
-        return result
-
-    def _sagged(self, low: Floats, centre: Complex) -> Floats:
+    def _sagged(self, low: Floats) -> Floats:
         """[nodes] Lowest voltages with what a straight span between two watched nodes may lie below both of them."""
         of = self._of
+        length = np.empty(of.spans.count)
+        for section, rows in enumerate(of.spans.sections):
+            if len(rows.offset):
+                length[rows.place] = absolute(self._centre(rows, section)) + self._reach(rows, section)
         one, other = of._spans.T
-        length = np.abs(centre[one] - centre[other]) + of._span_abs_z @ self._enclosure.current_radius
         lowest = np.minimum(low[one], low[other])
         middle = np.sqrt(np.maximum(lowest**2 - length**2 / 4, 0.0))
         result = low.copy()
@@ -284,76 +347,102 @@ class _Proof:
 
     def _loading(self) -> Floats:
         """[conductors] Proven current relative to what is allowed."""
-        of = self._of
-        allowed = of.allowed_a[of.conductors]
-        bound = self._facetted(of._gain, of._i0, of._abs_gain, allowed)
-        return bound / allowed
+        of, enclosure = self._of, self._enclosure
+        conductors = of.conductors
+        injected = float((absolute(enclosure.current) + enclosure.spread).sum())
+        slack = conductors.slack * injected + conductors.slack_a
+        return (self._facetted(of.currents, conductors.allowed_a - slack) + slack) / conductors.allowed_a
 
     def _unbalance(self, limit_percent: float) -> tuple[float, int]:
         """Proven highest unbalance in percent, and its bus."""
-        of, enclosure = self._of, self._enclosure
-        z, w = of._z.reshape(-1, 3, of._z.shape[1]), of._w.reshape(-1, 3)
-        negative = np.array([1.0, _A**2, _A]) / 3
-        positive = negative.conj()
-        gain_1, offset_1 = np.einsum("p,bpj->bj", positive, z), w @ positive
-        gain_2, offset_2 = np.einsum("p,bpj->bj", negative, z), w @ negative
-        lowest = np.abs(offset_1 + gain_1 @ enclosure.current) - np.abs(gain_1) @ enclosure.current_radius
-        highest = self._facetted(gain_2, offset_2, np.abs(gain_2), limit_percent / 100.0 * lowest)
+        of = self._of
+        lowest = np.empty(of.positive.count)
+        for section, rows in enumerate(of.positive.sections):
+            if len(rows.offset):
+                lowest[rows.place] = absolute(self._centre(rows, section)) - self._reach(rows, section)
+        highest = self._facetted(of.negative, limit_percent / 100.0 * lowest)
         vuf = np.where(lowest > 0, 100.0 * highest / np.maximum(lowest, 1e-9), np.inf)
         worst = int(vuf.argmax())
         return float(vuf[worst]), of.node_name(3 * worst)[0]
 
-    def _facetted(self, gain: Complex, offset: Complex, abs_gain: Floats, allowed: Floats) -> Floats:
+    def _facetted(self, all_rows: Rows, allowed: Floats) -> Floats:
         """[rows] Proven lengths, by a polygon around the circle for those that simple bounds do not keep within."""
-        enclosure = self._enclosure
-        bound: Floats = np.abs(offset + gain @ enclosure.current) + abs_gain @ enclosure.current_radius + MARGIN_V
-        chosen = np.flatnonzero(bound > allowed)
-        if len(chosen):
-            row = np.repeat(chosen, FACETS)
-            direction = np.tile(np.exp(2j * np.pi * np.arange(FACETS) / FACETS), len(chosen))
-            within = allowed[row] * np.cos(np.pi / FACETS)
-            found = self._bound(_Rows(gain[row], offset[row], direction, within))
-            outer = found.upper.reshape(-1, FACETS).max(axis=1) / np.cos(np.pi / FACETS)
-            bound[chosen] = np.minimum(bound[chosen], outer)
+        bound = np.empty(all_rows.count)
+        blunt = np.cos(np.pi / FACETS)
+        round_ = np.exp(2j * np.pi * np.arange(FACETS) / FACETS)
+        for section, rows in enumerate(all_rows.sections):
+            if not len(rows.offset):
+                continue
+            value = self._centre(rows, section)
+            simple = absolute(value) + self._reach(rows, section) + MARGIN_V
+            bound[rows.place] = simple
+            chosen = np.flatnonzero(simple > allowed[rows.place])
+            if not len(chosen):
+                continue
+            facets = rows.subset(np.repeat(chosen, FACETS))
+            direction = np.tile(round_, len(chosen))
+            within = np.repeat(allowed[rows.place[chosen]], FACETS) * blunt
+            centre = np.repeat(value[chosen], FACETS)
+            upper = (direction.conj() * centre).real + self._swing(facets, section, direction) + MARGIN_V
+            over = np.flatnonzero(upper > within)
+            if len(over):
+                found = self._bound(
+                    facets.subset(over), section, centre[over], 1.0, within[over], way=direction[over]
+                )
+                upper[over] = np.minimum(upper[over], found.upper)
+            outer = upper.reshape(-1, FACETS).max(axis=1) / blunt
+            bound[rows.place[chosen]] = np.minimum(simple[chosen], outer)
         return bound
 
-    def _bound(self, rows: _Rows) -> _Bounds:
-        """Bound rows by their proven worst corner, plus what customers of unproven sign could add."""
-        enclosure, gain = self._enclosure, np.abs(rows.gain)
-        weights = rows.sign * along(rows.gain, rows.direction)
-        error = gain @ enclosure.slope
-        if rows.turn is not None:
-            error += rows.turn[:, None] * (gain @ enclosure.size + error)
-        extra = np.zeros(len(rows.offset))
-        ends, proven = [], []
-        tangent = enclosure.tangent
-        for by, half in zip((tangent.by_p, tangent.by_q), self._box.half_width, strict=True):
-            if not half.any():
-                ends.append(np.zeros(error.shape))
-                proven.append(ends[-1])
-                continue
-            derivative = weights @ by
-            size = np.abs(derivative)
-            end = np.where(half > 0, np.sign(derivative), 0.0)
-            proven.append(np.where(size > error, end, 0.0))
-            wrong = np.maximum(error - size, 0.0) * 2 * half
-            either = (size + error) * half
-            end[either < wrong] = 0.0
-            extra += np.minimum(wrong, either).sum(axis=1)
-            ends.append(end)
-        bounds = self._solve_corners(rows, ends[0], ends[1], extra)
+    def _bound(
+        self,
+        rows: SectionRows,
+        section: int,
+        value: Complex,
+        sign: float,
+        limit: Floats | float,
+        *,
+        way: Complex | None = None,
+    ) -> _Bounds:
+        """Bound rows by their proven worst corner, plus what customers of unproven sign could add.
+
+        Args:
+            rows: The rows, of one section.
+            section: Which.
+            value: [rows] At the midpoint.
+            sign: -1 for least lengths.
+            limit: [rows] What the bound should stay below.
+            way: [rows] Fixed directions along which parts are meant; none for lengths.
+        """
+        ends = self.slopes.ends(rows, section, value, way, sign)
+        found = self._at_corners(rows, section, ends.end_p, ends.end_q, sign, way)
+        bounds = _Bounds(found + ends.extra + MARGIN_V, found)
+        self._rows += len(found)
         if self._depth < _REFINEMENTS:
-            loose = np.flatnonzero((bounds.upper > rows.limit) & (extra > _LOOSE))
+            loose = np.flatnonzero((bounds.upper > limit) & (ends.extra > _LOOSE))
             if len(loose):
-                self._refine(rows, np.concatenate(proven, axis=1), loose, bounds)
+                proven = np.concatenate([ends.proven_p, ends.proven_q], axis=1)
+                limits = np.broadcast_to(limit, found.shape)
+                self._refine(rows, section, proven, loose, bounds, sign, limits, way)
         return bounds
 
-    def _refine(self, rows: _Rows, proven: Floats, loose: Ints, bounds: _Bounds) -> None:
+    def _refine(
+        self,
+        rows: SectionRows,
+        section: int,
+        proven: np.ndarray,
+        loose: Ints,
+        bounds: _Bounds,
+        sign: float,
+        limit: Floats,
+        way: Complex | None,
+    ) -> None:
         """Tighten the bounds of loose rows: with their proven customers fixed at their ends, the others' signs show.
 
         Rows that lie close together have nearly the same proven customers and are refined together, with those fixed
         that all of them have.
         """
+        of = self._of
         for _ in range(_REFINED_AT_MOST):
             if len(loose) == 0:
                 break
@@ -362,60 +451,110 @@ class _Proof:
             fixed = proven[first] != 0
             alike = same[:, fixed].mean(axis=1) >= _ALIKE if fixed.any() else loose == first
             members, loose = loose[alike], loose[~alike]
-            pattern = np.where(same[alike].all(axis=0), proven[first], 0.0)
-            box = self._box.fixed_at(*np.split(pattern, 2))
-            enclosure = enclose(self._of.power_flow, box) if pattern.any() else None
+            pattern = np.where(same[alike].all(axis=0), proven[first], 0)
+            if not pattern.any():
+                continue
+            end = np.zeros((2, len(of.layout.points)))
+            end[:, of.layout.points] = pattern.reshape(2, -1)
+            box = self._box.fixed_at(*end)
+            enclosure = of.encloser.enclose(box, self._enclosure.v)
             if enclosure is None:
                 continue
-            finer = _Proof(self._of, box, enclosure, self._depth + 1)
-            found = finer._bound(finer._renewed(rows, members))
+            finer = Proof(of, box, enclosure, self._depth + 1)
+            some = rows.subset(members)
+            ways = None if way is None else way[members]
+            found = finer._bound(some, section, finer._centre(some, section), sign, limit[members], way=ways)
             bounds.upper[members] = np.minimum(bounds.upper[members], found.upper)
             bounds.found[members] = np.maximum(bounds.found[members], found.found)
             self._rows += finer._rows
             self._corners += finer._corners
 
-    def _renewed(self, rows: _Rows, members: Ints) -> _Rows:
-        """Return some rows as seen from this box's midpoint."""
-        gain, offset = rows.gain[members], rows.offset[members]
-        if rows.turn is None:
-            return _Rows(gain, offset, rows.direction[members], rows.limit[members])
-        centre = offset + gain @ self._enclosure.current
-        size = np.abs(centre)
-        return _Rows(gain, offset, centre / size, rows.limit[members], rows.sign, self._turn(np.abs(gain), size))
-
-    def _turn(self, abs_gain: Floats, size: Floats) -> Floats:
-        """[rows] How far, as a chord, a length's direction may turn over the box."""
-        reach = abs_gain @ self._enclosure.current_radius
-        turn: Floats = 2 * np.sin(np.arcsin(np.minimum(reach / size, 1.0)) / 2)
-        return turn
-
-    def _solve_corners(self, rows: _Rows, end_p: Floats, end_q: Floats, extra: Floats) -> _Bounds:
+    def _at_corners(
+        self,
+        rows: SectionRows,
+        section: int,
+        end_p: np.ndarray,
+        end_q: np.ndarray,
+        sign: float,
+        way: Complex | None,
+    ) -> Floats:
+        """[rows] Exact values, each at its own corner."""
+        power_flow, points = self._of.power_flow, self._of.layout.points
         patterns, which = distinct(np.concatenate([end_p, end_q], axis=1))
         (p, q), (half_p, half_q) = self._box.centre, self._box.half_width
-        points = len(p)
-        p_kw = p[:, None] + half_p[:, None] * patterns[:, :points].T
-        q_kvar = q[:, None] + half_q[:, None] * patterns[:, points:].T
-        solution = self._of.power_flow.solve(p_kw, q_kvar)
-        value = rows.offset + np.einsum("rj,jr->r", rows.gain, solution.current[:, which])
-        found = rows.sign * np.abs(value) if rows.turn is not None else (rows.direction.conj() * value).real
-        self._rows += len(extra)
+        p_kw, q_kvar = np.repeat(p[:, None], len(patterns), axis=1), np.repeat(q[:, None], len(patterns), axis=1)
+        p_kw[points] += half_p[points, None] * patterns[:, : len(points)].T
+        q_kvar[points] += half_q[points, None] * patterns[:, len(points) :].T
+        s = power_flow.injected_va(p_kw, q_kvar)[power_flow.sections.order]
+        solution = power_flow.solve_sections(s, np.repeat(self._enclosure.v[:, None], len(patterns), axis=1))
+        if not solution.converged.all():
+            raise PowerFlowError("no power-flow solution")
         self._corners += len(patterns)
-        return _Bounds(found + extra + MARGIN_V, found)
+        current, part = solution.current, self._part(section)
+        from_others = (self._right @ current - self._right[:, part] @ current[part])[: rows.left.shape[1]]
+        value = np.empty(len(which), dtype=complex)
+        for number in range(len(patterns)):
+            chosen = np.flatnonzero(which == number)
+            value[chosen] = rows.own[chosen] @ current[part, number] + rows.left[chosen] @ from_others[:, number]
+        value += rows.offset
+        return sign * absolute(value) if way is None else (way.conj() * value).real
 
 
-def distinct(patterns: Floats) -> tuple[Floats, Ints]:
+@compiled
+def _add_swing(own, turned, unit, half_p, half_q, swing):  # type: ignore[no-untyped-def]
+    for r in range(own.shape[1]):
+        re, im = turned[0, r], turned[1, r]
+        own_re, own_im = own[0, r], own[1, r]
+        total = 0.0
+        for j in range(own.shape[2]):
+            a, b = re * own_re[j] - im * own_im[j], re * own_im[j] + im * own_re[j]
+            by_p, by_q = a * unit[0, j] - b * unit[1, j], a * unit[1, j] + b * unit[0, j]
+            total += abs(by_p) * half_p[j] + abs(by_q) * half_q[j]
+        swing[r] += total
+
+
+@compiled
+def _add_swing_of_others(left, right, turned, unit, half_p, half_q, swing):  # type: ignore[no-untyped-def]
+    for r in range(left.shape[1]):
+        re, im = turned[0, r], turned[1, r]
+        total = 0.0
+        for j in range(right.shape[2]):
+            if half_p[j] > 0 or half_q[j] > 0:
+                z_re, z_im = 0.0, 0.0
+                for c in range(3):
+                    z_re += left[0, r, c] * right[0, c, j] - left[1, r, c] * right[1, c, j]
+                    z_im += left[0, r, c] * right[1, c, j] + left[1, r, c] * right[0, c, j]
+                a, b = re * z_re - im * z_im, re * z_im + im * z_re
+                by_p, by_q = a * unit[0, j] - b * unit[1, j], a * unit[1, j] + b * unit[0, j]
+                total += abs(by_p) * half_p[j] + abs(by_q) * half_q[j]
+        swing[r] += total
+
+
+def distinct(patterns: np.ndarray) -> tuple[np.ndarray, Ints]:
     """[distinct, columns] The different rows of signs, and [rows] which of them each row is."""
-    packed = np.packbits(np.concatenate([patterns > 0, patterns < 0], axis=1), axis=1)
-    keys = packed.view(f"V{packed.shape[1]}").reshape(-1)
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    return patterns[first], which
+    signs = np.ascontiguousarray(np.sign(patterns), dtype=np.int8)
+    which = np.empty(len(signs), dtype=np.int64)
+    first = np.empty(len(signs), dtype=np.int64)
+    count = _find_alike(signs, which, first)
+    return patterns[first[:count]], which
 
 
-def _distinct_conductors(gain: Complex, i0: Complex, allowed_a: Floats) -> Ints:
-    """Rows that stand for all: of conductors in series, which carry the same current, the one that may carry least."""
-    scale = np.abs(gain).max(initial=1e-300)
-    rounded = np.round(np.concatenate([gain, i0[:, None]], axis=1) / scale, 12) + 0.0
-    order = np.argsort(allowed_a, kind="stable")
-    _, first = np.unique(np.ascontiguousarray(rounded[order]).view(f"V{rounded.shape[1] * 16}"), return_index=True)
-    result: Ints = np.sort(order[first])
-    return result
+@compiled
+def _find_alike(signs, which, first):  # type: ignore[no-untyped-def]
+    count = 0
+    for r in range(len(signs)):
+        which[r] = -1
+        for known in range(count):
+            other = first[known]
+            same = True
+            for j in range(signs.shape[1]):
+                if signs[r, j] != signs[other, j]:
+                    same = False
+                    break
+            if same:
+                which[r] = known
+                break
+        if which[r] < 0:
+            first[count], which[r] = r, count
+            count += 1
+    return count

@@ -103,14 +103,15 @@ def branch_rows(certifier: Certifier) -> Watched:
     """Currents of the phase conductors whose rating is known, along and against the phase's own voltage."""
     feeder = certifier.power_flow.feeder
     branches, conductors = feeder.branches, certifier.conductors
-    chosen = np.repeat(conductors[np.isfinite(certifier.allowed_a[conductors])], 2)
+    rated = np.isfinite(conductors.allowed_a)
+    chosen = np.repeat(conductors.rows[rated], 2)
     along_voltage = np.exp(-2j * np.pi / 3 * branches.row_phase[chosen]) * _low_voltage_turn(feeder)
     return Watched(
         gain=branches.gain[chosen],
         offset=branches.i0[chosen],
         direction=along_voltage * np.tile([1.0, -1.0], len(chosen) // 2),
         sign=np.ones(len(chosen)),
-        limit=certifier.allowed_a[chosen],
+        limit=np.repeat(conductors.allowed_a[rated], 2),
         is_voltage=np.zeros(len(chosen), dtype=bool),
     )
 

@@ -6,12 +6,14 @@ at the injectors is the fixed point of `V = w + Z conj(S / V)` (the Z-bus method
 batch is one scenario.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from feederloop.simulators.grid.columns import SectionMatrices, parts_of
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats
+from feederloop.simulators.grid.sections import Sections
 
 TOLERANCE_V = 1e-6
 MAX_ITERATIONS = 200
@@ -49,9 +51,9 @@ class PowerFlow:
     def __init__(self, feeder: Feeder, *, tolerance_v: float = TOLERANCE_V) -> None:
         self.feeder = feeder
         self.tolerance_v = tolerance_v
-        # Real arithmetic throughout: numpy's complex division alone would take longer than everything else.
-        z = feeder.z
-        self._z_real = np.block([[z.real, -z.imag], [z.imag, z.real]])
+        self.sections = Sections.of(feeder)
+        self.matrices = SectionMatrices.of(feeder, self.sections)
+        self._back = np.argsort(self.sections.order)
 
     def injected_va(self, p_kw: Floats, q_kvar: Floats) -> Complex:
         """[injectors, scenarios] Power injected by [points, scenarios] net power, export positive."""
@@ -65,28 +67,18 @@ class PowerFlow:
             s_va: Power injected, export positive.
             start: [injectors, 1 or scenarios] Voltage to start from; the no-load voltage if none.
         """
-        count = len(self.feeder.w)
-        v = np.empty((2, *s_va.shape))
-        first = self.feeder.w[:, None] if start is None else start
-        v[0], v[1] = first.real, first.imag
-        w = np.stack([self.feeder.w.real, self.feeder.w.imag]).reshape(2 * count, 1)
-        s = np.stack([s_va.real, s_va.imag])
-        current, work = np.empty_like(v), np.empty_like(v[0])
-        converged = np.zeros(s_va.shape[1], dtype=bool)
-        iteration = 0
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            while iteration < MAX_ITERATIONS and not converged.all():
-                iteration += 1
-                _currents(s, v, current, work)
-                new = (self._z_real @ current.reshape(2 * count, -1) + w).reshape(v.shape)
-                v -= new
-                move = np.einsum("rij,rij->ij", v, v).max(axis=0, initial=0.0)
-                v = new
-                converged = move <= self.tolerance_v**2
-                if np.isnan(move).any() and (converged | np.isnan(move)).all():
-                    break
-            _currents(s, v, current, work)
-        return Solution(_complex(v), _complex(current), converged, iteration)
+        order = self.sections.order
+        if start is not None:
+            start = np.broadcast_to(start, s_va.shape)[order]
+        solved = self.solve_sections(s_va[order], start)
+        return replace(solved, v=solved.v[self._back], current=solved.current[self._back])
+
+    def solve_sections(self, s_va: Complex, start: Complex | None = None) -> Solution:
+        """Solve [injectors, scenarios] powers as `try_solve` does, with all injectors in the order of the sections."""
+        s = parts_of(s_va.T)
+        v = np.repeat(self.matrices.w[:, None], s_va.shape[1], axis=1) if start is None else parts_of(start.T)
+        current, converged, passes = self.matrices.solve(s, v, self.tolerance_v, MAX_ITERATIONS)
+        return Solution(_complex(v.transpose(0, 2, 1)), _complex(current.transpose(0, 2, 1)), converged, passes)
 
     def solve(self, p_kw: Floats, q_kvar: Floats) -> Solution:
         """Solve [points, scenarios] net powers, export positive, in kW and kvar.
@@ -135,19 +127,6 @@ def _complex(parts: Floats) -> Complex:
     result: Complex = np.empty(parts.shape[1:], dtype=complex)
     result.real, result.imag = parts
     return result
-
-
-def _currents(s: Floats, v: Floats, current: Floats, work: Floats) -> None:
-    """Put conj(S / V) into `current`; all are [2 (real, imaginary), injectors, scenarios]."""
-    np.multiply(v[0], v[0], out=current[0])
-    np.multiply(v[1], v[1], out=work)
-    work += current[0]
-    np.divide(1.0, work, out=work)
-    np.multiply(s[0], v[0], out=current[0])
-    current[0] += s[1] * v[1]
-    np.multiply(s[0], v[1], out=current[1])
-    current[1] -= s[1] * v[0]
-    current *= work
 
 
 def unbalance_percent(v: Complex) -> Floats:

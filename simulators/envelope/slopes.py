@@ -1,0 +1,521 @@
+"""How watched quantities move with a customer's power, at the box's midpoint and how differently anywhere in the box.
+
+From `dI = conj(ds) / conj(V) - mu conj(Z dI)`, `mu = conj(s) / conj(V)^2`: the tangent at the midpoint is solved section
+by section, what couples the sections through three busbar voltages. Over the discs of the enclosure 1/V, mu and a
+length's direction leave their midpoint values by bounded amounts; what that makes of a derivative is bounded through
+the row's own adjoint, once for each cluster of alike rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from feederloop.simulators.compiled import compiled
+from feederloop.simulators.envelope.box import Box
+from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosure
+from feederloop.simulators.envelope.rows import SectionRows
+from feederloop.simulators.grid.columns import SectionMatrices, parts_of
+from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
+from feederloop.simulators.grid.sections import Sections, absolute
+
+_ANY_ANGLE = 1e6  # where it is not known
+_SIZES = 12  # clusters of rows by how strongly they react
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything stands, in the order of the sections.
+
+    Attributes:
+        start: [sections + 1] Injectors of each section.
+        points: [points] Connection points, section by section.
+        first: [points + 1] Where each of these points' injectors begin.
+        point_start: [sections + 1] Where each section's points begin.
+        unit: [injectors] Watt per kW of the point's power.
+        phase: [injectors] Phase of the busbar that an injector follows most.
+    """
+
+    start: Ints
+    points: Ints
+    first: Ints
+    point_start: Ints
+    unit: Floats
+    phase: Ints
+
+    @classmethod
+    def of(cls, feeder: Feeder, sections: Sections) -> "Layout":
+        point = feeder.injector_point[sections.order]
+        first = np.flatnonzero(np.diff(point, prepend=-1))
+        return cls(
+            start=sections.start,
+            points=point[first],
+            first=np.append(first, len(point)).astype(np.int64),
+            point_start=np.searchsorted(first, sections.start).astype(np.int64),
+            unit=1e3 * feeder.injector_share[sections.order],
+            phase=np.abs(sections.left[sections.order]).argmax(axis=1).astype(np.int64),
+        )
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The worst ends of rows' customers, points in the order of the sections.
+
+    Attributes:
+        end_p: [rows, points] 1 where the most is worst, -1 where the least is, 0 where it is neither for sure.
+        end_q: [rows, points] The same of reactive power.
+        proven_p: [rows, points] Of these, what is proven for the whole box.
+        proven_q: [rows, points]
+        extra: [rows] What customers could add whose end is not proven.
+    """
+
+    end_p: np.ndarray
+    end_q: np.ndarray
+    proven_p: np.ndarray
+    proven_q: np.ndarray
+    extra: Floats
+
+
+class Slopes:
+    """Derivatives over one box.
+
+    Args:
+        layout: Where everything stands.
+        matrices: Impedances.
+        size: Bounds of their absolute values.
+        enclosure: The box's discs.
+        box: The box.
+        busbar_v: [3] The busbar's voltages without injection.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        matrices: SectionMatrices,
+        size: AbsoluteImpedance,
+        enclosure: Enclosure,
+        box: Box,
+        busbar_v: Complex,
+    ) -> None:
+        self._layout, self._matrices, self._size, self._enclosure = layout, matrices, size, enclosure
+        half_p, half_q = box.half_width
+        self._half = half_p[layout.points], half_q[layout.points]
+        self._kinds = [kind for kind, half in enumerate(self._half) if half.any()]
+        self._mu = enclosure.s.conj() / enclosure.v.conj() ** 2
+        unit = layout.unit / enclosure.v.conj()
+        self._unit = unit, -1j * unit
+        self._solved: dict[int, tuple[list[Floats], Floats]] = {}
+        self._coupled = len(layout.start) > 2
+        self._still = Frame.of(layout, enclosure, enclosure.radius)
+        self._frames: dict[int, Frame] = {}
+        if self._coupled:
+            self._right = matrices.right[0] + 1j * matrices.right[1]
+            self._beta = self._couple()
+            self._busbar = Busbar.of(matrices, enclosure, self._half_of_injectors(), unit, busbar_v)
+
+    def valid(self) -> bool:
+        """Whether the bounds hold: the power flow's derivative has an inverse everywhere in the discs."""
+        probe = self._size.from_left(np.ones((1, len(self._mu))))
+        return bool((self._size.from_left(probe * self._still.most) < probe).all())
+
+    def ends(self, rows: SectionRows, section: int, value: Complex, way: Complex | None, sign: float) -> Ends:
+        """Find the worst ends for rows of one section.
+
+        Args:
+            rows: The rows.
+            section: Their section; the number of sections for those that are in none.
+            value: [rows] At the midpoint.
+            way: [rows] Directions of unit length of which `Re(conj(way) value)` is meant; none for lengths.
+            sign: -1 for least lengths.
+        """
+        count, points = len(rows.offset), len(self._layout.points)
+        ends = Ends(*(np.zeros((count, points), dtype=np.int8) for _ in range(4)), np.zeros(count))
+        if way is not None:
+            self._fill(ends, np.arange(count), rows, section, sign * way.conj(), np.zeros(count), self._still)
+            return ends
+        turned = sign * value.conj() / absolute(value)
+        if not self._coupled:
+            reach = rows.own_size @ self._enclosure.spread
+            self._fill(ends, np.arange(count), rows, section, turned, _chord(reach, absolute(value)), self._still)
+            return ends
+        follows = rows.left_size.argmax(axis=1)
+        for phase in np.unique(follows):
+            chosen = np.flatnonzero(follows == phase)
+            some = rows.subset(chosen)
+            turn = self._busbar.turn(some, self._part(section).injectors, value[chosen], int(phase))
+            self._fill(ends, chosen, some, section, turned[chosen], turn, self._frame(int(phase)))
+        return ends
+
+    def _fill(
+        self, ends: Ends, into: Ints, rows: SectionRows, section: int, turned: Complex, turn: Floats, frame: "Frame"
+    ) -> None:
+        """Put the worst ends of some rows in their places."""
+        layout, part = self._layout, self._part(section)
+        found = [np.zeros((len(into), len(layout.points)), dtype=np.int8) for _ in range(4)]
+        extra = np.zeros(len(into))
+        cluster, added = self._clusters(rows, section, turn, frame)
+        weights, six = self._weights(rows, section, turned)
+        columns = slice(int(layout.point_start[part.start_section]), int(layout.point_start[part.end_section]))
+        for kind in self._kinds:
+            half = self._half[kind]
+            if half[columns].any():
+                derivative = weights @ self._section(section)[0][kind]
+                if self._coupled:
+                    derivative += six @ self._beta[kind][:, columns]
+                _own_ends(
+                    derivative, rows.own_size, turn, cluster, added[:, part.injectors], frame.b[part.injectors],
+                    frame.reach[part.injectors], layout.first[columns.start : columns.stop + 1] - part.injectors.start,
+                    half[columns], found[kind][:, columns], found[2 + kind][:, columns], extra,
+                )  # fmt: skip
+            if self._coupled:
+                others = half.copy()
+                others[columns] = 0.0
+                _other_ends(
+                    six, self._beta[kind], parts_of(turned[:, None] * rows.left), self._matrices.right,
+                    parts_of(self._unit[kind]), turn, cluster, added, frame.b, frame.reach, frame.angle, frame.shrink,
+                    layout.first, others, found[kind], found[2 + kind], extra,
+                )  # fmt: skip
+        for whole, some in zip((ends.end_p, ends.end_q, ends.proven_p, ends.proven_q), found, strict=True):
+            whole[into] = some
+        ends.extra[into] = extra
+
+    def _half_of_injectors(self) -> tuple[Floats, Floats]:
+        counts = np.diff(self._layout.first)
+        return np.repeat(self._half[0], counts), np.repeat(self._half[1], counts)
+
+    def _frame(self, phase: int) -> "Frame":
+        """The discs as they are seen by who turns with a phase of the busbar."""
+        if phase not in self._frames:
+            radius, angle = np.empty(len(self._mu)), np.empty(len(self._mu))
+            w = self._matrices.w[0] + 1j * self._matrices.w[1]
+            for section in range(len(self._layout.start) - 1):
+                part = self._part(section).injectors
+                own, left = self._matrices.section(section)
+                rows = SectionRows(np.empty(0, dtype=np.int64), w[part], own, left)
+                radius[part], angle[part] = self._busbar.seen(rows, part, self._enclosure, phase)
+            self._frames[phase] = Frame.of(self._layout, self._enclosure, radius, angle)
+        return self._frames[phase]
+
+    def _part(self, section: int) -> "_Part":
+        start = self._layout.start
+        if section == len(start) - 1:
+            return _Part(slice(0, 0), 0, 0)
+        return _Part(slice(int(start[section]), int(start[section + 1])), section, section + 1)
+
+    def _clusters(
+        self, rows: SectionRows, section: int, turn: Floats, frame: "Frame"
+    ) -> tuple[Ints, Floats]:
+        """[rows] cluster of each, and [clusters, injectors] what reactions add to deviations in each."""
+        layout, part = self._layout, self._part(section).injectors
+        weight = rows.own_size.sum(axis=1) + rows.left_size.sum(axis=1)
+        phase = np.zeros(len(weight), dtype=np.int64)
+        if rows.own_size.shape[1]:
+            phase = layout.phase[part.start + rows.own_size.argmax(axis=1)]
+        level = np.minimum((_SIZES * weight / max(float(weight.max()), 1e-300)).astype(np.int64), _SIZES - 1)
+        cluster = 3 * level + phase
+        used = np.flatnonzero(np.bincount(cluster))
+        cluster = np.searchsorted(used, cluster)
+        members = [cluster == number for number in range(len(used))]
+        size = np.zeros((len(used), len(self._mu)))
+        size[:, part] = [rows.own_size[chosen].max(axis=0) for chosen in members]
+        turns = np.array([turn[chosen].max() for chosen in members])
+        if self._coupled:
+            left = np.array([rows.left_size[chosen].max(axis=0) for chosen in members])
+            own = size[:, part].copy()
+            size = left @ self._size.right
+            size[:, part] = own
+        reacting = self._summed(size * absolute(self._mu), frame)
+        moving = self._summed((size + reacting) * frame.change + turns[:, None] * size * frame.most, frame)
+        return cluster, reacting * frame.b + moving * frame.reach
+
+    def _summed(self, y: Floats, frame: "Frame") -> Floats:
+        """Bound of `y |Z| (1 + m |Z| + (m |Z|)^2 ...)`, m the greatest |mu|; huge where that does not converge."""
+        once = self._size.from_left(y)
+        twice = self._size.from_left(once * frame.most)
+        ratio = (twice / np.maximum(once, 1e-300)).max(axis=1)
+        scale = np.where(ratio < 1.0, 1.0 / np.maximum(1.0 - ratio, 1e-300), 1e300)
+        result: Floats = scale[:, None] * once
+        return result
+
+    def _weights(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Floats, Floats]:
+        """[rows, 2 own injectors] on currents of the section, and [rows, 6] on the busbar's voltages."""
+        gain = turned[:, None] * rows.own
+        if not self._coupled:
+            return np.concatenate([gain.real, -gain.imag], axis=1), np.empty((len(gain), 0))
+        through = turned[:, None] * rows.left
+        gain = gain - through @ self._right[:, self._part(section).injectors]
+        weights = np.concatenate([gain.real, -gain.imag], axis=1)
+        six = np.concatenate([through.real, -through.imag], axis=1)
+        if gain.shape[1]:
+            six = six + weights @ self._section(section)[1]
+        return weights, six
+
+    def _section(self, section: int) -> tuple[list[Floats], Floats]:
+        """[2 injectors, points] currents by active and by reactive power, [2 injectors, 6] by the busbar's voltages.
+
+        Of what happens within the section, with the busbar's voltages held.
+        """
+        if section not in self._solved:
+            self._solved[section] = self._solve(section)
+        return self._solved[section]
+
+    def _solve(self, section: int) -> tuple[list[Floats], Floats]:
+        layout, part = self._layout, self._part(section).injectors
+        count = part.stop - part.start
+        z, left = self._matrices.section(section)
+        mu = self._mu[part]
+        columns = slice(int(layout.point_start[section]), int(layout.point_start[section + 1]))
+        first = layout.first[columns.start : columns.stop + 1] - part.start
+        points = columns.stop - columns.start
+        point = np.repeat(np.arange(points), np.diff(first))
+        right = np.zeros((2 * count, points * len(self._kinds)))
+        rows = np.arange(count)
+        for number, kind in enumerate(self._kinds):
+            unit = self._unit[kind][part]
+            right[rows, number * points + point], right[count + rows, number * points + point] = unit.real, unit.imag
+        if self._coupled:
+            z = z - left @ self._right[:, part]
+            pushed = -mu[:, None] * left.conj()
+            right = np.concatenate(
+                [right, np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]])], axis=1
+            )
+        if mu.any():
+            k = mu[:, None] * z.conj()
+            system = np.block([[k.real, k.imag], [k.imag, -k.real]])
+            system.flat[:: 2 * count + 1] += 1.0
+            right = np.linalg.solve(system, right)
+        by: list[Floats] = [np.empty((2 * count, 0))] * 2
+        for number, kind in enumerate(self._kinds):
+            by[kind] = right[:, number * points : (number + 1) * points]
+        return by, right[:, points * len(self._kinds) :]
+
+    def _couple(self) -> list[Floats]:
+        """[6, points] Busbar voltages (real, then imaginary parts) by active and by reactive power."""
+        feedback, alone = np.eye(6), []
+        for section in range(len(self._layout.start) - 1):
+            by, coupling = self._section(section)
+            r = self._right[:, self._part(section).injectors]
+            to_busbar = np.block([[r.real, -r.imag], [r.imag, r.real]])
+            feedback -= to_busbar @ coupling
+            alone.append([to_busbar @ one for one in by])
+        joined = [np.concatenate([part[kind] for part in alone], axis=1) for kind in (0, 1)]
+        return [np.linalg.solve(feedback, one) for one in joined]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Where a section stands: empty for rows of none."""
+
+    injectors: slice
+    start_section: int
+    end_section: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What depends on how far voltages can be from the midpoint's, as seen from somewhere.
+
+    If all voltages turn alike, all currents do and no length changes; so derivatives of lengths may be bounded by
+    whoever turns with the voltages.
+
+    Attributes:
+        b: [injectors] Bound of the change of 1/V, times the unit of power.
+        change: [injectors] Bound of the change of mu.
+        most: [injectors] Greatest |mu|.
+        reach: [injectors] Greatest 1/|V|, times the unit of power.
+        angle: [injectors] How far a voltage may turn.
+        shrink: [injectors] By which share 1/|V| may change.
+    """
+
+    b: Floats
+    change: Floats
+    most: Floats
+    reach: Floats
+    angle: Floats
+    shrink: Floats
+
+    @classmethod
+    def of(cls, layout: Layout, enclosure: Enclosure, radius: Floats, angle: Floats | None = None) -> "Frame":
+        volt, power = absolute(enclosure.v), absolute(enclosure.s)
+        radius = np.minimum(radius, 0.9 * volt + enclosure.radius)
+        room = volt - enclosure.radius  # a voltage's length is the same from everywhere
+        return cls(
+            b=layout.unit * radius / (volt * room),
+            change=enclosure.width / room**2 + power * (2 * volt * radius + radius**2) / (volt * room) ** 2,
+            most=(power + enclosure.width) / room**2,
+            reach=layout.unit / room,
+            angle=np.full(len(volt), _ANY_ANGLE) if angle is None else angle,
+            shrink=np.minimum(radius, enclosure.radius) / room,
+        )
+
+
+@dataclass(frozen=True)
+class Busbar:
+    """The busbar's voltages, against which what is behind it is seen to turn less.
+
+    Attributes:
+        v: [3] At the midpoint.
+        least: [3] Least lengths.
+        swing: [3] How far their lengths may change.
+        w: [3] Without injection.
+        right: [3, injectors] Volt per ampere injected.
+        spread: [injectors] How far currents may change.
+        half: [injectors] Half-widths of active and of reactive power, kW and kvar.
+        unit: [injectors] Ampere by kW at the midpoint.
+    """
+
+    v: Complex
+    least: Floats
+    swing: Floats
+    w: Complex
+    right: Complex
+    spread: Floats
+    half: tuple[Floats, Floats]
+    unit: Complex
+
+    @classmethod
+    def of(
+        cls, matrices: SectionMatrices, enclosure: Enclosure, half: tuple[Floats, Floats], unit: Complex, w: Complex
+    ) -> "Busbar":
+        right = matrices.right[0] + 1j * matrices.right[1]
+        v = w + right @ enclosure.current
+        length, size = absolute(v), absolute(right)
+        volt, radius = absolute(enclosure.v), enclosure.radius
+        rest = (enclosure.width + absolute(enclosure.s)) * radius / (volt * (volt - radius))
+        by = (v / length).conj()[:, None] * right * unit
+        reach = size @ enclosure.spread
+        swing = np.abs(by.real) @ half[0] + np.abs(by.imag) @ half[1] + size @ rest
+        swing = np.minimum(swing + reach**2 / (2 * np.maximum(length - reach, 1.0)), reach)
+        return cls(v, length - reach, swing, w, right, enclosure.spread, half, unit)
+
+    def turn(self, rows: SectionRows, part: slice, value: Complex, phase: int) -> Floats:
+        """[rows] How far values may turn against a phase of the busbar, as a chord."""
+        size = absolute(value) / abs(self.v[phase])
+        return _chord(self._beside(rows, part, value, phase), size * self.least[phase])
+
+    def seen(self, rows: SectionRows, part: slice, enclosure: Enclosure, phase: int) -> tuple[Floats, Floats]:
+        """[rows] How far a section's voltages may be from the midpoint's, and turn, seen from a phase of the busbar."""
+        value, volt = enclosure.v[part], absolute(enclosure.v[part])
+        ratio = value / self.v[phase]
+        beside = self._beside(rows, part, value, phase)
+        radius = np.minimum(absolute(ratio) * self.swing[phase] + beside, 0.9 * volt)
+        power, room = enclosure.width[part] + absolute(enclosure.s[part]), volt - enclosure.radius[part]
+        # Along the circle: the currents' first-order part has a known direction.
+        across = -1j * value.conj() / volt
+        right = parts_of(np.ascontiguousarray(self.right[phase : phase + 1, part]))[:, 0]
+        across_reach = _reach_across(
+            rows.own_parts, right, parts_of(ratio), parts_of(across), parts_of(self.unit[part]),
+            self.half[0][part], self.half[1][part], power * radius / (volt * room),
+        )  # fmt: skip
+        idle = absolute(rows.offset - ratio * self.w[phase])
+        turning = (absolute(self.v)[phase] - self.least[phase]) / self.least[phase]
+        across_reach += self._from_others(rows, part, ratio, phase) + idle * min(turning * np.pi / 2, 2.0)
+        length = absolute(ratio) * self.least[phase] - beside
+        return radius, np.where(length > 0, np.minimum(across_reach / np.maximum(length, 1e-300), _ANY_ANGLE), _ANY_ANGLE)
+
+    def _beside(self, rows: SectionRows, part: slice, value: Complex, phase: int) -> Floats:
+        """[rows] How far a value can be from its midpoint's multiple of the busbar's voltage."""
+        ratio = value / self.v[phase]
+        right = parts_of(np.ascontiguousarray(self.right[:, part]))
+        within = _relative_reach(rows.own_parts, right[:, phase], parts_of(ratio), self.spread[part])
+        result: Floats = within + self._from_others(rows, part, ratio, phase)
+        return result
+
+    def _from_others(self, rows: SectionRows, part: slice, ratio: Complex, phase: int) -> Floats:
+        """[rows] The same by what other sections do."""
+        left = rows.left.copy()
+        left[:, phase] -= ratio
+        size = absolute(self.right)
+        others = size @ self.spread - size[:, part] @ self.spread[part]
+        result: Floats = absolute(left) @ np.maximum(others, 0.0)
+        return result
+
+
+def _chord(reach: Floats, size: Floats) -> Floats:
+    """[rows] How far, as a chord, the direction of a value may turn that can move by `reach`."""
+    turn: Floats = 2 * np.sin(np.arcsin(np.minimum(reach / np.maximum(size, 1e-300), 1.0)) / 2)
+    return np.where(reach < size, turn, 2.0)
+
+
+@compiled
+def _relative_reach(own, right, ratio, spread):  # type: ignore[no-untyped-def]
+    """[rows] Sum over own injectors of |own - ratio right| spread."""
+    result = np.zeros(own.shape[1])
+    right_re, right_im = right[0], right[1]
+    for r in range(own.shape[1]):
+        own_re, own_im = own[0, r], own[1, r]
+        re, im = ratio[0, r], ratio[1, r]
+        total = 0.0
+        for j in range(own.shape[2]):
+            a = own_re[j] - (re * right_re[j] - im * right_im[j])
+            b = own_im[j] - (re * right_im[j] + im * right_re[j])
+            total += np.sqrt(a * a + b * b) * spread[j]
+        result[r] = total
+    return result
+
+
+@compiled
+def _reach_across(own, right, ratio, across, unit, half_p, half_q, rest):  # type: ignore[no-untyped-def]
+    """[rows] How far own - ratio right can move a value along `across`: to first order, plus the rest in any direction."""
+    result = np.zeros(own.shape[1])
+    for r in range(own.shape[1]):
+        total = 0.0
+        for j in range(own.shape[2]):
+            re = own[0, r, j] - (ratio[0, r] * right[0, j] - ratio[1, r] * right[1, j])
+            im = own[1, r, j] - (ratio[0, r] * right[1, j] + ratio[1, r] * right[0, j])
+            a, b = re * across[0, r] - im * across[1, r], re * across[1, r] + im * across[0, r]
+            by_p, by_q = a * unit[0, j] - b * unit[1, j], a * unit[1, j] + b * unit[0, j]
+            total += abs(by_p) * half_p[j] + abs(by_q) * half_q[j] + np.sqrt(re * re + im * im) * rest[j]
+        result[r] = total
+    return result
+
+
+@compiled
+def _decide(derivative, error, half):  # type: ignore[no-untyped-def]
+    """Worst end, what is proven of it, and what the choice may leave out."""
+    size = abs(derivative)
+    end = 1 if derivative > 0 else -1
+    proven = end if size > error else 0
+    wrong = max(error - size, 0.0) * 2 * half
+    either = (size + error) * half
+    if either < wrong:
+        return 0, proven, either
+    return end, proven, wrong
+
+
+@compiled
+def _own_ends(derivative, size, turn, cluster, added, b, reach, first, half, end, proven, extra):  # type: ignore[no-untyped-def]
+    for r in range(derivative.shape[0]):
+        add = added[cluster[r]]
+        for j in range(derivative.shape[1]):
+            if half[j] > 0:
+                error = 0.0
+                for i in range(first[j], first[j + 1]):
+                    error += size[r, i] * (b[i] + turn[r] * reach[i]) + add[i]
+                end[r, j], proven[r, j], more = _decide(derivative[r, j], error, half[j])
+                extra[r] += more
+
+
+@compiled
+def _other_ends(  # type: ignore[no-untyped-def]
+    six, beta, left, right, unit, turn, cluster, added, b, reach, angle, shrink, first, half, end, proven, extra
+):
+    for r in range(six.shape[0]):
+        add = added[cluster[r]]
+        for j in range(beta.shape[1]):
+            if half[j] > 0:
+                derivative = 0.0
+                for c in range(6):
+                    derivative += six[r, c] * beta[c, j]
+                error = 0.0
+                for i in range(first[j], first[j + 1]):
+                    re, im = 0.0, 0.0
+                    for c in range(3):
+                        re += left[0, r, c] * right[0, c, i] - left[1, r, c] * right[1, c, i]
+                        im += left[0, r, c] * right[1, c, i] + left[1, r, c] * right[0, c, i]
+                    size = np.sqrt(re * re + im * im)
+                    # A voltage that only becomes longer or shorter scales what it makes; to change a sign it must turn.
+                    scaled = abs(re * unit[0, i] - im * unit[1, i]) * shrink[i]
+                    turned = scaled + size * reach[i] * (turn[r] + angle[i])
+                    error += min(turned, size * (b[i] + turn[r] * reach[i])) + add[i]
+                end[r, j], proven[r, j], more = _decide(derivative, error, half[j])
+                extra[r] += more
