@@ -22,13 +22,7 @@ from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.box import Box, Limits
 from feederloop.simulators.envelope.enclosure import Encloser, Enclosure
 from feederloop.simulators.envelope.nodes import watched_nodes
-from feederloop.simulators.envelope.rows import (
-    Conductors,
-    Rows,
-    SectionRows,
-    branch_row_sections,
-    bus_row_sections,
-)
+from feederloop.simulators.envelope.rows import Conductors, Rows, SectionRows
 from feederloop.simulators.envelope.slopes import Layout, Slopes
 from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
@@ -103,9 +97,9 @@ class Certifier:
         feeder, sections = power_flow.feeder, power_flow.sections
         self.encloser = Encloser(power_flow, sections)
         self.layout = Layout.of(feeder, sections)
-        self._nodes, self._spans = watched_nodes(feeder)
-        bus_sections = bus_row_sections(sections)[self._nodes]
-        z, w = feeder.bus_z[self._nodes], feeder.bus_w[self._nodes]
+        self.node_rows, self._spans = watched_nodes(feeder)
+        bus_sections = np.repeat(sections.bus_section, 3)[self.node_rows]
+        z, w = feeder.bus_z[self.node_rows], feeder.bus_w[self.node_rows]
         self.nodes = Rows.of(feeder, sections, z, w, bus_sections)
         one, other = self._spans.T
         across = np.maximum(bus_sections[one], bus_sections[other])
@@ -117,12 +111,12 @@ class Certifier:
         self.conductors = Conductors.of(branches.gain, branches.i0, allowed_a)
         self.currents = Rows.of(
             feeder, sections, branches.gain[self.conductors.rows], branches.i0[self.conductors.rows],
-            branch_row_sections(feeder, sections)[self.conductors.rows],
+            sections.row_section[self.conductors.rows],
         )  # fmt: skip
         if limits.vuf_percent is not None:
             self._sequence_rows(z, w, bus_sections[::3])
-        own = np.isin(feeder.injector_row, self._nodes)
-        self._own_rows = np.searchsorted(self._nodes, feeder.injector_row[own])
+        own = np.isin(feeder.injector_row, self.node_rows)
+        self._own_rows = np.searchsorted(self.node_rows, feeder.injector_row[own])
         self._own_points = feeder.injector_point[own]
 
     def _sequence_rows(self, z: Complex, w: Complex, section: Ints) -> None:
@@ -202,7 +196,7 @@ class Certifier:
 
     def node_name(self, row: int) -> tuple[int, str]:
         """Bus and phase of a watched node."""
-        node = self._nodes[row]
+        node = self.node_rows[row]
         return int(self.power_flow.feeder.buses[node // 3]), "abc"[node % 3]
 
 
@@ -263,7 +257,7 @@ class Proof:
         start = self._start
         return slice(int(start[section]), int(start[section + 1])) if section < len(start) - 1 else slice(0, 0)
 
-    def _centre(self, rows: SectionRows, section: int) -> Complex:
+    def centre(self, rows: SectionRows, section: int) -> Complex:
         """[rows] Values at the midpoint."""
         part, current = self._part(section), self._enclosure.current
         value: Complex = rows.offset + rows.own @ current[part]
@@ -309,7 +303,7 @@ class Proof:
         for section, rows in enumerate(of.nodes.sections):
             if not len(rows.offset):
                 continue
-            value = self._centre(rows, section)
+            value = self.centre(rows, section)
             size, reach = absolute(value), self._reach(rows, section)
             swing = self._swing(rows, section, value / size)
             # The part across the direction lengthens a voltage by less than its square over twice its length.
@@ -337,7 +331,7 @@ class Proof:
         length = np.empty(of.spans.count)
         for section, rows in enumerate(of.spans.sections):
             if len(rows.offset):
-                length[rows.place] = absolute(self._centre(rows, section)) + self._reach(rows, section)
+                length[rows.place] = absolute(self.centre(rows, section)) + self._reach(rows, section)
         one, other = of._spans.T
         lowest = np.minimum(low[one], low[other])
         middle = np.sqrt(np.maximum(lowest**2 - length**2 / 4, 0.0))
@@ -359,7 +353,7 @@ class Proof:
         lowest = np.empty(of.positive.count)
         for section, rows in enumerate(of.positive.sections):
             if len(rows.offset):
-                lowest[rows.place] = absolute(self._centre(rows, section)) - self._reach(rows, section)
+                lowest[rows.place] = absolute(self.centre(rows, section)) - self._reach(rows, section)
         highest = self._facetted(of.negative, limit_percent / 100.0 * lowest)
         vuf = np.where(lowest > 0, 100.0 * highest / np.maximum(lowest, 1e-9), np.inf)
         worst = int(vuf.argmax())
@@ -373,7 +367,7 @@ class Proof:
         for section, rows in enumerate(all_rows.sections):
             if not len(rows.offset):
                 continue
-            value = self._centre(rows, section)
+            value = self.centre(rows, section)
             simple = absolute(value) + self._reach(rows, section) + MARGIN_V
             bound[rows.place] = simple
             chosen = np.flatnonzero(simple > allowed[rows.place])
@@ -463,7 +457,7 @@ class Proof:
             finer = Proof(of, box, enclosure, self._depth + 1)
             some = rows.subset(members)
             ways = None if way is None else way[members]
-            found = finer._bound(some, section, finer._centre(some, section), sign, limit[members], way=ways)
+            found = finer._bound(some, section, finer.centre(some, section), sign, limit[members], way=ways)
             bounds.upper[members] = np.minimum(bounds.upper[members], found.upper)
             bounds.found[members] = np.maximum(bounds.found[members], found.found)
             self._rows += finer._rows

@@ -103,6 +103,12 @@ class EnvelopeController:
         self._watched = voltage_rows(power_flow.feeder, self._inner).joined(
             unbalance_rows(power_flow.feeder, self._inner), branch_rows(self.certifier)
         )
+        nothing = np.zeros(len(power_flow.feeder.points))
+        idle = LinearModel.at(self._watched, power_flow, nothing, nothing)
+        if idle is None:
+            raise InputError("the network has no power-flow solution without load", key="network")
+        self._idle = idle
+        self._last_kept = np.empty(0, dtype=np.int64), self._watched.subset(np.empty(0, dtype=np.int64))
         # Intervals follow each other: what binds in one is where the next one starts, and what the proof needed in one
         # the next will need again, or nearly.
         self._binding: Ints = np.empty(0, dtype=np.int64)
@@ -121,33 +127,34 @@ class EnvelopeController:
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
             return replace(_published(limits, cut=False), blame=self._blame_if_shut(interval, limits))
-        watched = self._watched.keeping(self._reachable(interval))
-        packing = self._corrected(watched, interval)
+        rows = self._reachable(interval)
+        watched = self._kept(rows)
+        packing = self._corrected(watched, rows, interval)
         if binding and self.options.safety == "certified":
             return self._proven(watched, packing, stated)
         limits, cut = self._allocated(packing)
         return replace(_published(limits, cut), blame=self._blame_if_shut(interval, limits))
 
-    def _corrected(self, watched: Watched, interval: Interval) -> Packing:
+    def _corrected(self, watched: Watched, rows: Ints, interval: Interval) -> Packing:
         """Return the packing problem whose rows are right at the worst corners of its own solution."""
-        limits = np.zeros(2 * len(interval.p_kw))
-        correction = np.zeros(len(watched.limit))
+        packing = self._robust_packing(watched, interval, self._idle.subset(rows))
         for _ in range(_CORRECTIONS):
-            model = LinearModel.at(watched, self.power_flow, *self._box(interval, limits).centre)
-            while model is None:  # far beyond what the network bears
-                limits = limits / 2
-                model = LinearModel.at(watched, self.power_flow, *self._box(interval, limits).centre)
-            packing = self._robust_packing(watched, interval, model, correction)
             limits, _ = self._allocated(packing)
-            room = packing.b - packing.a @ limits
-            near = np.flatnonzero(room < _WATCHED_MARGIN * watched.span)
-            rows = watched.subset(near)
-            exact = at_worst_corners(rows, model.subset(near), self.power_flow, self._box(interval, limits))
-            error = np.zeros(len(correction))
-            error[near] = exact - (rows.limit - room[near])
-            correction += error
-            packing = replace(packing, b=packing.b - error)
+            near = np.flatnonzero(packing.b - packing.a @ limits < _WATCHED_MARGIN * watched.span)
+            packing = self._renewed(packing, watched.subset(near), near, interval, limits)
         return packing
+
+    def _renewed(self, packing: Packing, rows: Watched, near: Ints, interval: Interval, limits: Floats) -> Packing:
+        """Return the packing with some rows' tangents renewed at these limits, and right at their worst corners."""
+        model = LinearModel.at(rows, self.power_flow, *self._box(interval, limits).centre)
+        while model is None:  # far beyond what the network bears
+            limits = limits / 2
+            model = LinearModel.at(rows, self.power_flow, *self._box(interval, limits).centre)
+        part = self._robust_packing(rows, interval, model)
+        exact = at_worst_corners(rows, model, self.power_flow, self._box(interval, limits))
+        a, b = packing.a.copy(), packing.b.copy()
+        a[near], b[near] = part.a, rows.limit - exact + part.a @ limits
+        return replace(packing, a=a, b=b)
 
     def _reachable(self, interval: Interval) -> Ints:
         """Which rows the caps could bring to their limit."""
@@ -160,6 +167,12 @@ class EnvelopeController:
         reactive = np.maximum(np.abs(interval.q_low_kvar), np.abs(interval.q_high_kvar))
         apparent = np.hypot(greatest, reactive)[feeder.injector_point] * 1e3 * feeder.injector_share
         return self._watched.reachable(apparent, 0.8 * float(np.abs(feeder.w).min()))
+
+    def _kept(self, rows: Ints) -> Watched:
+        """Return some of the watched rows; mostly those of the last interval."""
+        if not np.array_equal(rows, self._last_kept[0]):
+            self._last_kept = rows, self._watched.subset(rows)
+        return self._last_kept[1]
 
     def _proven(self, watched: Watched, packing: Packing, interval: Interval) -> Published:
         """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
@@ -215,11 +228,11 @@ class EnvelopeController:
         export, load = np.split(limits, 2)
         return Box.of(interval, export, load)
 
-    def _robust_packing(self, watched: Watched, interval: Interval, model: LinearModel, correction: Floats) -> Packing:
+    def _robust_packing(self, watched: Watched, interval: Interval, model: LinearModel) -> Packing:
         """Return the rows with the worst use in closed form: export where it raises a row, import where that does."""
         low = np.where(interval.active, 0.0, interval.p_kw - interval.uncertainty_kw)
         high = np.where(interval.active, 0.0, interval.p_kw + interval.uncertainty_kw)
-        base = model.origin + correction + worst(model.by_p, low, high)
+        base = model.origin + worst(model.by_p, low, high)
         base += worst(model.by_q, interval.q_low_kvar, interval.q_high_kvar)
         rows = np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
         return self._packing(interval, rows, watched.limit - base)

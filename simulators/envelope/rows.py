@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
@@ -64,39 +63,18 @@ class Rows:
             gain: [rows, injectors] Volt or ampere per ampere injected.
             offset: [rows] Value without injection.
             section: [rows] Which section each row is in, -1 for none.
-
-        Raises:
-            ValueError: A row sees more of other sections than the busbar's voltages; does not happen in `row_sections`.
         """
         parts = np.split(sections.order, sections.start[1:-1])
         coupled = len(sections) > 1
-        left = following(gain, sections.right, section, sections.bus_section[feeder.injector_row // 3])
-        if coupled and left is None:
-            raise ValueError("a row is not explained by its section and the busbar")
+        own = sections.bus_section[feeder.injector_row // 3]
+        left = following(gain, sections.right, section, own) if coupled else None
         found = []
         for number, members in enumerate([*parts, sections.order[:0]]):
             place = np.flatnonzero(section == (number if number < len(parts) else -1))
-            coupling = left[place] if coupled and left is not None else np.zeros((len(place), 0), dtype=complex)
-            own = np.ascontiguousarray(gain[np.ix_(place, members)])
-            found.append(SectionRows(place, offset[place], own, coupling))
+            coupling = left[place] if left is not None else np.zeros((len(place), 0), dtype=complex)
+            seen = np.ascontiguousarray(gain[np.ix_(place, members)])
+            found.append(SectionRows(place, offset[place], seen, coupling))
         return cls(len(offset), tuple(found))
-
-
-def bus_row_sections(sections: Sections) -> Ints:
-    """[3 * buses] Section of each bus and phase."""
-    return np.repeat(sections.bus_section, 3)
-
-
-def branch_row_sections(feeder: Feeder, sections: Sections) -> Ints:
-    """[branch rows] Section of each phase conductor: that of its far end; -1 for transformers and what is before."""
-    branches = feeder.branches
-    ends = pd.Index(feeder.buses).get_indexer(branches.ends.reshape(-1)).reshape(-1, 2)
-    if len(sections) == 1:
-        return np.zeros(len(branches.row_branch), dtype=np.int64)
-    of_end = np.where(ends >= 0, sections.bus_section[ends], -1)
-    is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
-    of_branch = np.where(is_trafo, -1, of_end.max(axis=1))
-    return of_branch[branches.row_branch]
 
 
 @dataclass(frozen=True)

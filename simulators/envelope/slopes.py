@@ -128,55 +128,73 @@ class Slopes:
             sign: -1 for least lengths.
         """
         count, points = len(rows.offset), len(self._layout.points)
-        ends = Ends(*(np.zeros((count, points), dtype=np.int8) for _ in range(4)), np.zeros(count))
+        ends = [np.zeros((count, points), dtype=np.int8) for _ in range(4)]
+        extra = np.zeros(count)
+        for kind, (derivative, error) in self.intervals(rows, section, value, way, sign).items():
+            _decide(derivative, error, self._half[kind], ends[kind], ends[2 + kind], extra)
+        return Ends(ends[0], ends[1], ends[2], ends[3], extra)
+
+    def intervals(
+        self, rows: SectionRows, section: int, value: Complex, way: Complex | None, sign: float
+    ) -> dict[int, tuple[Floats, Floats]]:
+        """Derivatives at the midpoint, and by how much they may be others anywhere in the box; arguments as in `ends`.
+
+        Returns:
+            By active (0) and reactive (1) power, where any of it is free: [rows, points] derivatives per kW or kvar,
+            and [rows, points] bounds; zeros for points whose power is not free.
+        """
+        count, points = len(rows.offset), len(self._layout.points)
+        found = {kind: (np.zeros((count, points)), np.zeros((count, points))) for kind in self._kinds}
         if way is not None:
-            self._fill(ends, np.arange(count), rows, section, sign * way.conj(), np.zeros(count), self._still)
-            return ends
+            self._fill(found, np.arange(count), rows, section, sign * way.conj(), np.zeros(count), self._still)
+            return found
         turned = sign * value.conj() / absolute(value)
         if not self._coupled:
             reach = rows.own_size @ self._enclosure.spread
-            self._fill(ends, np.arange(count), rows, section, turned, _chord(reach, absolute(value)), self._still)
-            return ends
+            self._fill(found, np.arange(count), rows, section, turned, _chord(reach, absolute(value)), self._still)
+            return found
         follows = rows.left_size.argmax(axis=1)
         for phase in np.unique(follows):
             chosen = np.flatnonzero(follows == phase)
             some = rows.subset(chosen)
             turn = self._busbar.turn(some, self._part(section).injectors, value[chosen], int(phase))
-            self._fill(ends, chosen, some, section, turned[chosen], turn, self._frame(int(phase)))
-        return ends
+            self._fill(found, chosen, some, section, turned[chosen], turn, self._frame(int(phase)))
+        return found
 
     def _fill(
-        self, ends: Ends, into: Ints, rows: SectionRows, section: int, turned: Complex, turn: Floats, frame: "Frame"
+        self,
+        found: dict[int, tuple[Floats, Floats]],
+        into: Ints,
+        rows: SectionRows,
+        section: int,
+        turned: Complex,
+        turn: Floats,
+        frame: "Frame",
     ) -> None:
-        """Put the worst ends of some rows in their places."""
+        """Put the intervals of some rows in their places."""
         layout, part = self._layout, self._part(section)
-        found = [np.zeros((len(into), len(layout.points)), dtype=np.int8) for _ in range(4)]
-        extra = np.zeros(len(into))
         cluster, added = self._clusters(rows, section, turn, frame)
         weights, six = self._weights(rows, section, turned)
         columns = slice(int(layout.point_start[part.start_section]), int(layout.point_start[part.end_section]))
+        first = layout.first[columns.start : columns.stop + 1] - part.injectors.start
         for kind in self._kinds:
             half = self._half[kind]
+            derivative = six @ self._beta[kind] if self._coupled else np.zeros((len(into), len(half)))
+            error = np.zeros_like(derivative)
             if half[columns].any():
-                derivative = weights @ self._section(section)[0][kind]
-                if self._coupled:
-                    derivative += six @ self._beta[kind][:, columns]
-                _own_ends(
-                    derivative, rows.own_size, turn, cluster, added[:, part.injectors], frame.b[part.injectors],
-                    frame.reach[part.injectors], layout.first[columns.start : columns.stop + 1] - part.injectors.start,
-                    half[columns], found[kind][:, columns], found[2 + kind][:, columns], extra,
+                derivative[:, columns] += weights @ self._section(section)[0][kind]
+                _own_error(
+                    rows.own_size, turn, cluster, added[:, part.injectors], frame.b[part.injectors],
+                    frame.reach[part.injectors], first, half[columns], error[:, columns],
                 )  # fmt: skip
             if self._coupled:
                 others = half.copy()
                 others[columns] = 0.0
-                _other_ends(
-                    six, self._beta[kind], parts_of(turned[:, None] * rows.left), self._matrices.right,
-                    parts_of(self._unit[kind]), turn, cluster, added, frame.b, frame.reach, frame.angle, frame.shrink,
-                    layout.first, others, found[kind], found[2 + kind], extra,
+                _others_error(
+                    parts_of(turned[:, None] * rows.left), self._matrices.right, parts_of(self._unit[kind]), turn,
+                    cluster, added, frame.b, frame.reach, frame.angle, frame.shrink, layout.first, others, error,
                 )  # fmt: skip
-        for whole, some in zip((ends.end_p, ends.end_q, ends.proven_p, ends.proven_q), found, strict=True):
-            whole[into] = some
-        ends.extra[into] = extra
+            found[kind][0][into], found[kind][1][into] = derivative, error
 
     def _half_of_injectors(self) -> tuple[Floats, Floats]:
         counts = np.diff(self._layout.first)
@@ -470,43 +488,40 @@ def _reach_across(own, right, ratio, across, unit, half_p, half_q, rest):  # typ
 
 
 @compiled
-def _decide(derivative, error, half):  # type: ignore[no-untyped-def]
-    """Worst end, what is proven of it, and what the choice may leave out."""
-    size = abs(derivative)
-    end = 1 if derivative > 0 else -1
-    proven = end if size > error else 0
-    wrong = max(error - size, 0.0) * 2 * half
-    either = (size + error) * half
-    if either < wrong:
-        return 0, proven, either
-    return end, proven, wrong
-
-
-@compiled
-def _own_ends(derivative, size, turn, cluster, added, b, reach, first, half, end, proven, extra):  # type: ignore[no-untyped-def]
+def _decide(derivative, error, half, end, proven, extra):  # type: ignore[no-untyped-def]
+    """Choose the worst ends, say which of them are proven, and add up what the choice may leave out."""
     for r in range(derivative.shape[0]):
-        add = added[cluster[r]]
         for j in range(derivative.shape[1]):
             if half[j] > 0:
-                error = 0.0
-                for i in range(first[j], first[j + 1]):
-                    error += size[r, i] * (b[i] + turn[r] * reach[i]) + add[i]
-                end[r, j], proven[r, j], more = _decide(derivative[r, j], error, half[j])
-                extra[r] += more
+                size = abs(derivative[r, j])
+                likely = 1 if derivative[r, j] > 0 else -1
+                wrong = max(error[r, j] - size, 0.0) * 2 * half[j]
+                either = (size + error[r, j]) * half[j]
+                if size > error[r, j]:
+                    proven[r, j] = likely
+                if wrong <= either:
+                    end[r, j] = likely
+                extra[r] += min(wrong, either)
 
 
 @compiled
-def _other_ends(  # type: ignore[no-untyped-def]
-    six, beta, left, right, unit, turn, cluster, added, b, reach, angle, shrink, first, half, end, proven, extra
-):
-    for r in range(six.shape[0]):
+def _own_error(size, turn, cluster, added, b, reach, first, half, error):  # type: ignore[no-untyped-def]
+    for r in range(error.shape[0]):
         add = added[cluster[r]]
-        for j in range(beta.shape[1]):
+        for j in range(error.shape[1]):
             if half[j] > 0:
-                derivative = 0.0
-                for c in range(6):
-                    derivative += six[r, c] * beta[c, j]
-                error = 0.0
+                for i in range(first[j], first[j + 1]):
+                    error[r, j] += size[r, i] * (b[i] + turn[r] * reach[i]) + add[i]
+
+
+@compiled
+def _others_error(  # type: ignore[no-untyped-def]
+    left, right, unit, turn, cluster, added, b, reach, angle, shrink, first, half, error
+):
+    for r in range(error.shape[0]):
+        add = added[cluster[r]]
+        for j in range(error.shape[1]):
+            if half[j] > 0:
                 for i in range(first[j], first[j + 1]):
                     re, im = 0.0, 0.0
                     for c in range(3):
@@ -516,6 +531,4 @@ def _other_ends(  # type: ignore[no-untyped-def]
                     # A voltage that only becomes longer or shorter scales what it makes; to change a sign it must turn.
                     scaled = abs(re * unit[0, i] - im * unit[1, i]) * shrink[i]
                     turned = scaled + size * reach[i] * (turn[r] + angle[i])
-                    error += min(turned, size * (b[i] + turn[r] * reach[i])) + add[i]
-                end[r, j], proven[r, j], more = _decide(derivative, error, half[j])
-                extra[r] += more
+                    error[r, j] += min(turned, size * (b[i] + turn[r] * reach[i])) + add[i]

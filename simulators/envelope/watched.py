@@ -71,12 +71,6 @@ class Watched:
         kept[free] = possible > self.limit[free]
         return np.flatnonzero(kept)
 
-    def keeping(self, rows: Ints) -> "Watched":
-        """Return some of the rows, all voltages among them."""
-        kept = self.subset(rows)
-        kept.mirrored = self.mirrored
-        return kept
-
 
 _PER_ROW = tuple(field.name for field in fields(Watched) if field.name != "mirrored")
 

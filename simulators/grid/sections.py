@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 
+_SMALL = 1e-3  # ohm, or ampere per ampere
 _EXACT = 1e-10  # of the largest impedance: what may be left over where the busbar is said to explain everything
 
 
@@ -28,6 +29,7 @@ class Sections:
         right: [3, injectors] Volt at the busbar per ampere injected, in the feeder's own order.
         w: [3] The busbar's voltages without injection.
         bus_section: [buses] Which section a bus of `Feeder.buses` is in; -1 at the busbar and before it.
+        row_section: [branch rows] Which section a phase conductor is in; -1 for transformers and what is before them.
     """
 
     order: Ints
@@ -36,31 +38,33 @@ class Sections:
     right: Complex
     w: Complex
     bus_section: Ints
+    row_section: Ints
 
     @classmethod
     def of(cls, feeder: Feeder) -> "Sections":
-        """Find the sections; their coupling is verified on the impedances themselves."""
-        count = len(feeder.w)
+        """Find the sections; that the busbar couples them is verified on every impedance and every current."""
+        count, branches = len(feeder.w), feeder.branches
         for busbar in _busbars(feeder):
-            label, total = _labels(feeder, busbar)
-            injector_label = label[feeder.injector_row // 3]
-            used = np.unique(injector_label[injector_label >= 0])
-            if len(used) < 2 or (injector_label < 0).any():
-                continue
-            section = np.full(total, -1, dtype=np.int64)
-            section[used] = np.arange(len(used))
-            bus_section = np.where(label >= 0, section[label], -1)
+            bus_section = _parts(feeder, busbar)
             own = bus_section[feeder.injector_row // 3]
+            if (own < 0).any() or own.max() == 0:
+                continue
+            row_section = _row_sections(feeder, bus_section)
             right = np.ascontiguousarray(feeder.bus_z[3 * busbar : 3 * busbar + 3])
             left = following(feeder.z, right, own, own)
-            if left is None:
+            buses = following(feeder.bus_z, right, np.repeat(bus_section, 3), own)
+            currents = following(branches.gain, right, row_section, own)
+            if left is None or buses is None or currents is None:
                 continue
             order = np.argsort(own, kind="stable").astype(np.int64)
-            start = np.searchsorted(own[order], np.arange(len(used) + 1)).astype(np.int64)
-            return cls(order, start, left, right, feeder.bus_w[3 * busbar : 3 * busbar + 3], bus_section)
+            start = np.searchsorted(own[order], np.arange(own.max() + 2)).astype(np.int64)
+            w = feeder.bus_w[3 * busbar : 3 * busbar + 3]
+            return cls(order, start, left, right, w, bus_section, row_section)
         nothing = np.zeros((count, 3), dtype=complex)
-        whole = np.zeros(len(feeder.buses), dtype=np.int64)
-        return cls(np.arange(count), np.array([0, count]), nothing, nothing.T.copy(), np.zeros(3, complex), whole)
+        buses, rows = np.zeros(len(feeder.buses), dtype=np.int64), np.zeros(len(branches.row_branch), dtype=np.int64)
+        return cls(
+            np.arange(count), np.array([0, count]), nothing, nothing.T.copy(), np.zeros(3, complex), buses, rows
+        )
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -76,11 +80,11 @@ def following(gain: Complex, right: Complex, section: Ints, own: Ints) -> Comple
         own: [injectors] The section that an injector is in.
     """
     left = np.zeros((len(gain), 3), dtype=complex)
-    scale = np.abs(gain).max(initial=1e-300)
+    tolerance = _EXACT * max(float(np.abs(gain).max(initial=0.0)), _SMALL)
     for part in np.unique(section):
         rows, others = np.flatnonzero(section == part), np.flatnonzero(own != part)
         left[rows] = gain[np.ix_(rows, others)] @ np.linalg.pinv(right[:, others], rcond=1e-9)
-        if np.abs(left[rows] @ right[:, others] - gain[np.ix_(rows, others)]).max(initial=0.0) > _EXACT * scale:
+        if np.abs(left[rows] @ right[:, others] - gain[np.ix_(rows, others)]).max(initial=0.0) > tolerance:
             return None
     return left
 
@@ -93,19 +97,33 @@ def _busbars(feeder: Feeder) -> list[int]:
     return [int(place) for place in np.unique(places[places >= 0])]
 
 
-def _labels(feeder: Feeder, busbar: int) -> tuple[Ints, int]:
-    """[buses] Which part of the network a bus is in once the busbar is taken out; -1 at the busbar itself."""
+def _parts(feeder: Feeder, busbar: int) -> Ints:
+    """[buses] Which part of the network a bus is in once the busbar is taken out; -1 where nobody is connected."""
     count = len(feeder.buses)
     ends = pd.Index(feeder.buses).get_indexer(feeder.branches.ends.reshape(-1)).reshape(-1, 2)
     is_line = np.array([name.startswith("line") for name in feeder.branches.names], dtype=bool)
     kept = ends[is_line & (ends >= 0).all(axis=1) & (ends != busbar).all(axis=1)]
     graph = sp.coo_matrix((np.ones(len(kept)), (kept[:, 0], kept[:, 1])), shape=(count, count))
-    total, label = connected_components(graph, directed=False)
+    _, label = connected_components(graph, directed=False)
     label = label.astype(np.int64)
+    # The busbar and what is before the transformer have nothing of their own.
     label[busbar] = -1
-    # What is before the transformer has nothing of its own.
     label[feeder.bus_vn_v >= 1000.0] = -1
-    return label, int(total)
+    used = np.unique(label[feeder.injector_row // 3])
+    used = used[used >= 0]
+    place = np.searchsorted(used, label)
+    known = np.isin(label, used)
+    return np.where(known, place, -1).astype(np.int64)
+
+
+def _row_sections(feeder: Feeder, bus_section: Ints) -> Ints:
+    """[branch rows] Section of each phase conductor; -1 for transformers and what is before them."""
+    branches = feeder.branches
+    ends = pd.Index(feeder.buses).get_indexer(branches.ends.reshape(-1)).reshape(-1, 2)
+    of_branch = np.where(ends >= 0, bus_section[ends], -1).max(axis=1)
+    is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
+    result: Ints = np.where(is_trafo, -1, of_branch)[branches.row_branch]
+    return result
 
 
 def absolute(values: Complex) -> Floats:
