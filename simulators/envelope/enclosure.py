@@ -98,6 +98,7 @@ class AbsoluteImpedance:
 
     @classmethod
     def of(cls, feeder: Feeder, sections: Sections, matrices: SectionMatrices) -> "AbsoluteImpedance":
+        """Return the bounds of a network."""
         left, right = (np.hypot(*parts) for parts in (matrices.left, matrices.right))
         if len(sections) == 1:
             left, right = left[:0], right[:0]

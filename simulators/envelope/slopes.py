@@ -1,8 +1,8 @@
 """How watched quantities move with a customer's power, at the box's midpoint and how differently anywhere in the box.
 
-From `dI = conj(ds) / conj(V) - mu conj(Z dI)`, `mu = conj(s) / conj(V)^2`: the tangent at the midpoint is solved section
-by section, what couples the sections through three busbar voltages. Over the discs of the enclosure 1/V, mu and a
-length's direction leave their midpoint values by bounded amounts; what that makes of a derivative is bounded through
+From `dI = conj(ds) / conj(V) - mu conj(Z dI)`, `mu = conj(s) / conj(V)^2`: the midpoint's tangent is solved section by
+section, what couples the sections through three busbar voltages. Over the enclosure's discs 1/V, mu and a length's
+direction leave their midpoint values by bounded amounts; what that makes of a derivative is bounded through
 the row's own adjoint, once for each cluster of alike rows.
 """
 
@@ -13,47 +13,14 @@ import numpy as np
 from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosure
+from feederloop.simulators.envelope.frames import Busbar, Frame, chord
+from feederloop.simulators.envelope.layout import Layout
 from feederloop.simulators.envelope.rows import SectionRows
 from feederloop.simulators.grid.columns import SectionMatrices, parts_of
-from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
-from feederloop.simulators.grid.sections import Sections, absolute
+from feederloop.simulators.grid.feeder import Complex, Floats, Ints
+from feederloop.simulators.grid.sections import absolute
 
-_ANY_ANGLE = 1e6  # where it is not known
 _SIZES = 12  # clusters of rows by how strongly they react
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where everything stands, in the order of the sections.
-
-    Attributes:
-        start: [sections + 1] Injectors of each section.
-        points: [points] Connection points, section by section.
-        first: [points + 1] Where each of these points' injectors begin.
-        point_start: [sections + 1] Where each section's points begin.
-        unit: [injectors] Watt per kW of the point's power.
-        phase: [injectors] Phase of the busbar that an injector follows most.
-    """
-
-    start: Ints
-    points: Ints
-    first: Ints
-    point_start: Ints
-    unit: Floats
-    phase: Ints
-
-    @classmethod
-    def of(cls, feeder: Feeder, sections: Sections) -> "Layout":
-        point = feeder.injector_point[sections.order]
-        first = np.flatnonzero(np.diff(point, prepend=-1))
-        return cls(
-            start=sections.start,
-            points=point[first],
-            first=np.append(first, len(point)).astype(np.int64),
-            point_start=np.searchsorted(first, sections.start).astype(np.int64),
-            unit=1e3 * feeder.injector_share[sections.order],
-            phase=np.abs(sections.left[sections.order]).argmax(axis=1).astype(np.int64),
-        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +118,7 @@ class Slopes:
         turned = sign * value.conj() / absolute(value)
         if not self._coupled:
             reach = rows.own_size @ self._enclosure.spread
-            self._fill(found, np.arange(count), rows, section, turned, _chord(reach, absolute(value)), self._still)
+            self._fill(found, np.arange(count), rows, section, turned, chord(reach, absolute(value)), self._still)
             return found
         follows = rows.left_size.argmax(axis=1)
         for phase in np.unique(follows):
@@ -169,7 +136,7 @@ class Slopes:
         section: int,
         turned: Complex,
         turn: Floats,
-        frame: "Frame",
+        frame: Frame,
     ) -> None:
         """Put the intervals of some rows in their places."""
         layout, part = self._layout, self._part(section)
@@ -200,7 +167,7 @@ class Slopes:
         counts = np.diff(self._layout.first)
         return np.repeat(self._half[0], counts), np.repeat(self._half[1], counts)
 
-    def _frame(self, phase: int) -> "Frame":
+    def _frame(self, phase: int) -> Frame:
         """The discs as they are seen by who turns with a phase of the busbar."""
         if phase not in self._frames:
             radius, angle = np.empty(len(self._mu)), np.empty(len(self._mu))
@@ -219,9 +186,7 @@ class Slopes:
             return _Part(slice(0, 0), 0, 0)
         return _Part(slice(int(start[section]), int(start[section + 1])), section, section + 1)
 
-    def _clusters(
-        self, rows: SectionRows, section: int, turn: Floats, frame: "Frame"
-    ) -> tuple[Ints, Floats]:
+    def _clusters(self, rows: SectionRows, section: int, turn: Floats, frame: Frame) -> tuple[Ints, Floats]:
         """[rows] cluster of each, and [clusters, injectors] what reactions add to deviations in each."""
         layout, part = self._layout, self._part(section).injectors
         weight = rows.own_size.sum(axis=1) + rows.left_size.sum(axis=1)
@@ -245,7 +210,7 @@ class Slopes:
         moving = self._summed((size + reacting) * frame.change + turns[:, None] * size * frame.most, frame)
         return cluster, reacting * frame.b + moving * frame.reach
 
-    def _summed(self, y: Floats, frame: "Frame") -> Floats:
+    def _summed(self, y: Floats, frame: Frame) -> Floats:
         """Bound of `y |Z| (1 + m |Z| + (m |Z|)^2 ...)`, m the greatest |mu|; huge where that does not converge."""
         once = self._size.from_left(y)
         twice = self._size.from_left(once * frame.most)
@@ -293,9 +258,7 @@ class Slopes:
         if self._coupled:
             z = z - left @ self._right[:, part]
             pushed = -mu[:, None] * left.conj()
-            right = np.concatenate(
-                [right, np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]])], axis=1
-            )
+            right = np.concatenate([right, np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]])], axis=1)
         if mu.any():
             k = mu[:, None] * z.conj()
             system = np.block([[k.real, k.imag], [k.imag, -k.real]])
@@ -326,165 +289,6 @@ class _Part:
     injectors: slice
     start_section: int
     end_section: int
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What depends on how far voltages can be from the midpoint's, as seen from somewhere.
-
-    If all voltages turn alike, all currents do and no length changes; so derivatives of lengths may be bounded by
-    whoever turns with the voltages.
-
-    Attributes:
-        b: [injectors] Bound of the change of 1/V, times the unit of power.
-        change: [injectors] Bound of the change of mu.
-        most: [injectors] Greatest |mu|.
-        reach: [injectors] Greatest 1/|V|, times the unit of power.
-        angle: [injectors] How far a voltage may turn.
-        shrink: [injectors] By which share 1/|V| may change.
-    """
-
-    b: Floats
-    change: Floats
-    most: Floats
-    reach: Floats
-    angle: Floats
-    shrink: Floats
-
-    @classmethod
-    def of(cls, layout: Layout, enclosure: Enclosure, radius: Floats, angle: Floats | None = None) -> "Frame":
-        volt, power = absolute(enclosure.v), absolute(enclosure.s)
-        radius = np.minimum(radius, 0.9 * volt + enclosure.radius)
-        room = volt - enclosure.radius  # a voltage's length is the same from everywhere
-        return cls(
-            b=layout.unit * radius / (volt * room),
-            change=enclosure.width / room**2 + power * (2 * volt * radius + radius**2) / (volt * room) ** 2,
-            most=(power + enclosure.width) / room**2,
-            reach=layout.unit / room,
-            angle=np.full(len(volt), _ANY_ANGLE) if angle is None else angle,
-            shrink=np.minimum(radius, enclosure.radius) / room,
-        )
-
-
-@dataclass(frozen=True)
-class Busbar:
-    """The busbar's voltages, against which what is behind it is seen to turn less.
-
-    Attributes:
-        v: [3] At the midpoint.
-        least: [3] Least lengths.
-        swing: [3] How far their lengths may change.
-        w: [3] Without injection.
-        right: [3, injectors] Volt per ampere injected.
-        spread: [injectors] How far currents may change.
-        half: [injectors] Half-widths of active and of reactive power, kW and kvar.
-        unit: [injectors] Ampere by kW at the midpoint.
-    """
-
-    v: Complex
-    least: Floats
-    swing: Floats
-    w: Complex
-    right: Complex
-    spread: Floats
-    half: tuple[Floats, Floats]
-    unit: Complex
-
-    @classmethod
-    def of(
-        cls, matrices: SectionMatrices, enclosure: Enclosure, half: tuple[Floats, Floats], unit: Complex, w: Complex
-    ) -> "Busbar":
-        right = matrices.right[0] + 1j * matrices.right[1]
-        v = w + right @ enclosure.current
-        length, size = absolute(v), absolute(right)
-        volt, radius = absolute(enclosure.v), enclosure.radius
-        rest = (enclosure.width + absolute(enclosure.s)) * radius / (volt * (volt - radius))
-        by = (v / length).conj()[:, None] * right * unit
-        reach = size @ enclosure.spread
-        swing = np.abs(by.real) @ half[0] + np.abs(by.imag) @ half[1] + size @ rest
-        swing = np.minimum(swing + reach**2 / (2 * np.maximum(length - reach, 1.0)), reach)
-        return cls(v, length - reach, swing, w, right, enclosure.spread, half, unit)
-
-    def turn(self, rows: SectionRows, part: slice, value: Complex, phase: int) -> Floats:
-        """[rows] How far values may turn against a phase of the busbar, as a chord."""
-        size = absolute(value) / abs(self.v[phase])
-        return _chord(self._beside(rows, part, value, phase), size * self.least[phase])
-
-    def seen(self, rows: SectionRows, part: slice, enclosure: Enclosure, phase: int) -> tuple[Floats, Floats]:
-        """[rows] How far a section's voltages may be from the midpoint's, and turn, seen from a phase of the busbar."""
-        value, volt = enclosure.v[part], absolute(enclosure.v[part])
-        ratio = value / self.v[phase]
-        beside = self._beside(rows, part, value, phase)
-        radius = np.minimum(absolute(ratio) * self.swing[phase] + beside, 0.9 * volt)
-        power, room = enclosure.width[part] + absolute(enclosure.s[part]), volt - enclosure.radius[part]
-        # Along the circle: the currents' first-order part has a known direction.
-        across = -1j * value.conj() / volt
-        right = parts_of(np.ascontiguousarray(self.right[phase : phase + 1, part]))[:, 0]
-        across_reach = _reach_across(
-            rows.own_parts, right, parts_of(ratio), parts_of(across), parts_of(self.unit[part]),
-            self.half[0][part], self.half[1][part], power * radius / (volt * room),
-        )  # fmt: skip
-        idle = absolute(rows.offset - ratio * self.w[phase])
-        turning = (absolute(self.v)[phase] - self.least[phase]) / self.least[phase]
-        across_reach += self._from_others(rows, part, ratio, phase) + idle * min(turning * np.pi / 2, 2.0)
-        length = absolute(ratio) * self.least[phase] - beside
-        return radius, np.where(length > 0, np.minimum(across_reach / np.maximum(length, 1e-300), _ANY_ANGLE), _ANY_ANGLE)
-
-    def _beside(self, rows: SectionRows, part: slice, value: Complex, phase: int) -> Floats:
-        """[rows] How far a value can be from its midpoint's multiple of the busbar's voltage."""
-        ratio = value / self.v[phase]
-        right = parts_of(np.ascontiguousarray(self.right[:, part]))
-        within = _relative_reach(rows.own_parts, right[:, phase], parts_of(ratio), self.spread[part])
-        result: Floats = within + self._from_others(rows, part, ratio, phase)
-        return result
-
-    def _from_others(self, rows: SectionRows, part: slice, ratio: Complex, phase: int) -> Floats:
-        """[rows] The same by what other sections do."""
-        left = rows.left.copy()
-        left[:, phase] -= ratio
-        size = absolute(self.right)
-        others = size @ self.spread - size[:, part] @ self.spread[part]
-        result: Floats = absolute(left) @ np.maximum(others, 0.0)
-        return result
-
-
-def _chord(reach: Floats, size: Floats) -> Floats:
-    """[rows] How far, as a chord, the direction of a value may turn that can move by `reach`."""
-    turn: Floats = 2 * np.sin(np.arcsin(np.minimum(reach / np.maximum(size, 1e-300), 1.0)) / 2)
-    return np.where(reach < size, turn, 2.0)
-
-
-@compiled
-def _relative_reach(own, right, ratio, spread):  # type: ignore[no-untyped-def]
-    """[rows] Sum over own injectors of |own - ratio right| spread."""
-    result = np.zeros(own.shape[1])
-    right_re, right_im = right[0], right[1]
-    for r in range(own.shape[1]):
-        own_re, own_im = own[0, r], own[1, r]
-        re, im = ratio[0, r], ratio[1, r]
-        total = 0.0
-        for j in range(own.shape[2]):
-            a = own_re[j] - (re * right_re[j] - im * right_im[j])
-            b = own_im[j] - (re * right_im[j] + im * right_re[j])
-            total += np.sqrt(a * a + b * b) * spread[j]
-        result[r] = total
-    return result
-
-
-@compiled
-def _reach_across(own, right, ratio, across, unit, half_p, half_q, rest):  # type: ignore[no-untyped-def]
-    """[rows] How far own - ratio right can move a value along `across`: to first order, plus the rest in any direction."""
-    result = np.zeros(own.shape[1])
-    for r in range(own.shape[1]):
-        total = 0.0
-        for j in range(own.shape[2]):
-            re = own[0, r, j] - (ratio[0, r] * right[0, j] - ratio[1, r] * right[1, j])
-            im = own[1, r, j] - (ratio[0, r] * right[1, j] + ratio[1, r] * right[0, j])
-            a, b = re * across[0, r] - im * across[1, r], re * across[1, r] + im * across[0, r]
-            by_p, by_q = a * unit[0, j] - b * unit[1, j], a * unit[1, j] + b * unit[0, j]
-            total += abs(by_p) * half_p[j] + abs(by_q) * half_q[j] + np.sqrt(re * re + im * im) * rest[j]
-        result[r] = total
-    return result
 
 
 @compiled

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from feederloop.simulators.envelope.box import Bools, Box, Limits
-from feederloop.simulators.envelope.certificate import Certifier, distinct
+from feederloop.simulators.envelope.certificate import Certifier
+from feederloop.simulators.envelope.proof import distinct
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent, along

@@ -34,6 +34,7 @@ class SectionMatrices:
 
     @classmethod
     def of(cls, feeder: Feeder, sections: Sections) -> "SectionMatrices":
+        """Arrange a network's impedances by section."""
         parts = np.split(sections.order, sections.start[1:-1])
         own = np.concatenate([feeder.z[np.ix_(part, part)].T.reshape(-1) for part in parts])
         sizes = np.diff(sections.start) ** 2
@@ -56,7 +57,7 @@ class SectionMatrices:
 
     def voltages(self, current: Complex) -> Complex:
         """[injectors] Voltages that [injectors] currents make, in the order of the sections."""
-        result = self.w[0] + 1j * self.w[1]
+        result: Complex = self.w[0] + 1j * self.w[1]
         coupled = len(self.start) > 2
         left, right = (part[0] + 1j * part[1] for part in (self.left, self.right))
         total = right @ current

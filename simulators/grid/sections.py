@@ -61,10 +61,9 @@ class Sections:
             w = feeder.bus_w[3 * busbar : 3 * busbar + 3]
             return cls(order, start, left, right, w, bus_section, row_section)
         nothing = np.zeros((count, 3), dtype=complex)
-        buses, rows = np.zeros(len(feeder.buses), dtype=np.int64), np.zeros(len(branches.row_branch), dtype=np.int64)
-        return cls(
-            np.arange(count), np.array([0, count]), nothing, nothing.T.copy(), np.zeros(3, complex), buses, rows
-        )
+        whole, rows = np.zeros(len(feeder.buses), dtype=np.int64), np.zeros(len(branches.row_branch), dtype=np.int64)
+        idle = np.zeros(3, dtype=complex)
+        return cls(np.arange(count), np.array([0, count]), nothing, nothing.T.copy(), idle, whole, rows)
 
     def __len__(self) -> int:
         return len(self.start) - 1
