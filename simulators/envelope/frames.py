@@ -62,7 +62,6 @@ class Busbar:
         v: [3] At the midpoint.
         least: [3] Least lengths.
         swing: [3] How far their lengths may change.
-        w: [3] Without injection.
         right: [3, injectors] Volt per ampere injected.
         spread: [injectors] How far currents may change.
         half: [injectors] Half-widths of active and of reactive power, kW and kvar.
@@ -72,7 +71,6 @@ class Busbar:
     v: Complex
     least: Floats
     swing: Floats
-    w: Complex
     right: Complex
     spread: Floats
     half: tuple[Floats, Floats]
@@ -92,7 +90,7 @@ class Busbar:
         reach = size @ enclosure.spread
         swing = np.abs(by.real) @ half[0] + np.abs(by.imag) @ half[1] + size @ rest
         swing = np.minimum(swing + reach**2 / (2 * np.maximum(length - reach, 1.0)), reach)
-        return cls(v, length - reach, swing, w, right, enclosure.spread, half, unit)
+        return cls(v, length - reach, swing, right, enclosure.spread, half, unit)
 
     def turn(self, rows: SectionRows, part: slice, value: Complex, phase: int) -> Floats:
         """[rows] How far values may turn against a phase of the busbar, as a chord."""
@@ -113,7 +111,9 @@ class Busbar:
             rows.own_parts, right, parts_of(ratio), parts_of(across), parts_of(self.unit[part]),
             self.half[0][part], self.half[1][part], power * radius / (volt * room),
         )  # fmt: skip
-        idle = absolute(rows.offset - ratio * self.w[phase])
+        # Turning with the busbar, what flows anyway is seen to turn back; other sections are seen as they are.
+        current = enclosure.current[part]
+        idle = absolute(rows.own @ current - ratio * (self.right[phase, part] @ current))
         turning = (absolute(self.v)[phase] - self.least[phase]) / self.least[phase]
         across_reach += self._from_others(rows, part, ratio, phase) + idle * min(turning * np.pi / 2, 2.0)
         length = absolute(ratio) * self.least[phase] - beside

@@ -171,11 +171,10 @@ class Slopes:
         """The discs as they are seen by who turns with a phase of the busbar."""
         if phase not in self._frames:
             radius, angle = np.empty(len(self._mu)), np.empty(len(self._mu))
-            w = self._matrices.w[0] + 1j * self._matrices.w[1]
             for section in range(len(self._layout.start) - 1):
                 part = self._part(section).injectors
                 own, left = self._matrices.section(section)
-                rows = SectionRows(np.empty(0, dtype=np.int64), w[part], own, left)
+                rows = SectionRows(np.empty(0, dtype=np.int64), np.empty(0, dtype=complex), own, left)
                 radius[part], angle[part] = self._busbar.seen(rows, part, self._enclosure, phase)
             self._frames[phase] = Frame.of(self._layout, self._enclosure, radius, angle)
         return self._frames[phase]
