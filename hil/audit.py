@@ -26,6 +26,8 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.failure = ""
+        """Why it cannot be written any more; empty while it can. Who is logged here brings devices to rest then."""
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._lock = threading.Lock()
 
@@ -75,8 +77,12 @@ class AuditLog:
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}, allow_nan=False)
         with self._lock:
             if self._file is not None:
-                # One call, so that lines of two processes never mix.
-                os.write(self._file, line.encode() + b"\n")
+                try:
+                    # One call, so that lines of two processes never mix.
+                    os.write(self._file, line.encode() + b"\n")
+                except OSError as error:
+                    # Raised, it would come between a device and its safe state.
+                    self.failure = self.failure or f"audit log cannot be written: {error.strerror}"
 
 
 def read_audit(path: Path) -> list[dict[str, Any]]:

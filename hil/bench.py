@@ -1,7 +1,7 @@
 """The bench: which prosumer's inverter or charger is which device, and what may be done with it.
 
-Public: `load_bench(name_or_path) -> Bench`, `bench_from(data)`, `shipped_benches()`, `Bench`, `DeviceEntry`, `Slot`,
-`SIMULATED`, `REPLAY`.
+Public: `load_bench(name_or_path) -> Bench`, `bench_from(data)`, `Bench`, `DeviceEntry`, `Slot`, `SIMULATED`,
+`REPLAY`.
 
 A bench is checked whole: everything that is wrong with the file is said at once, with line, value and what is allowed.
 """
@@ -19,6 +19,7 @@ from feederloop.coupling.scenario.problems import Problem, ScenarioError, neares
 from feederloop.coupling.scenario.translate import problems_of
 from feederloop.hil.address import TlsFiles
 from feederloop.hil.bench_check import check_bench
+from feederloop.hil.bench_file import bench_file, stop_path_beside
 from feederloop.hil.profile import Profile, load_profile
 
 Slot = Literal["inverter", "charger"]
@@ -30,8 +31,8 @@ NOMINAL_V = 230.0
 class Ratings(Section):
     """The device's nameplate, as far as it does not tell itself."""
 
-    power_kw: Positive | None = setting(None, "Rated active power; for a charger, that of its current (kW)")
-    current_a: Positive | None = setting(None, "Rated current per phase of a charger (A)")
+    power_kw: Positive | None = setting(None, "Rated active power; for a charger, that of its current (kW)", le=1000)
+    current_a: Positive | None = setting(None, "Rated current per phase of a charger (A)", le=1000)
     phases: Literal[1, 3] = setting(1, "Phases it is connected to")
     capacity_kwh: Positive = quantity(40.0, "kWh", "Battery behind it; only simulated devices need it")
     efficiency: Positive = quantity(0.95, "1", "Of charging and discharging, each; only for simulated devices", le=1)
@@ -227,7 +228,7 @@ class Bench(Section):
         """The file whose existence is the emergency stop."""
         if self.stop_file is not None:
             return Path(self.stop_file)
-        return self._file.with_suffix(".stop") if self._file else Path("bench.stop").resolve()
+        return stop_path_beside(self._file) if self._file else Path("bench.stop").resolve()
 
     @property
     def needs_real_time(self) -> bool:
@@ -263,14 +264,6 @@ def bench_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Bench.model_json_schema()}
 
 
-def shipped_benches() -> dict[str, Path]:
-    """Return the files of the benches that come with the package, by name."""
-    import feederloop.scenarios
-
-    folder = Path(feederloop.scenarios.__path__[0]) / "benches"
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-
-
 def load_bench(name_or_path: str | Path) -> Bench:
     """Read and check a bench.
 
@@ -280,14 +273,8 @@ def load_bench(name_or_path: str | Path) -> Bench:
     Raises:
         ScenarioError: Something is wrong; it carries every problem that was found.
     """
-    path = Path(name_or_path)
-    if not path.is_file():
-        shipped = shipped_benches()
-        if path.name not in shipped or path.parent != Path():
-            allowed = f"a file, or one of {', '.join(shipped)}"
-            raise ScenarioError([Problem("there is no such bench", file=path, allowed=allowed)])
-        path = shipped[path.name]
-    return _validated(read_document(path), path.resolve())
+    path = bench_file(name_or_path)
+    return _validated(read_document(path), path)
 
 
 def bench_from(data: Mapping[str, Any]) -> Bench:

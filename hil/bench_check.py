@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KINDS = {"inverter": ("inverter",), "charger": ("charger", "bidirectional_charger", "storage")}
 """Which kinds of devices fill which slot."""
+_MOST_TIMES_RATING = 10
+"""A limit so far above the rating is one in W."""
 
 
 def check_bench(bench: "Bench") -> list[Problem]:
@@ -30,7 +32,26 @@ def check_bench(bench: "Bench") -> list[Problem]:
             problems.append(bench.problem(message, index, "slot", value=entry.name))
         seen.setdefault(entry.name, index)
         problems += _check_entry(bench, index, entry)
-    return problems
+    return problems + list(_shared_devices(bench))
+
+
+def _shared_devices(bench: "Bench") -> Iterator[Problem]:
+    """Two would command one device against each other, and its power would count twice."""
+    seen: dict[tuple[str, int], int] = {}
+    for index, entry in enumerate(bench.devices):
+        if not entry.is_elsewhere:
+            continue
+        try:
+            place = identity(entry)
+        except InputError:
+            continue
+        host, _, rest = place.partition(":")
+        key = (f"loopback:{rest}" if _is_loopback(host) else place, entry.connector)
+        if key in seen:
+            message = f"is the device of devices.{seen[key]} already"
+            allowed = "another unit or connector"
+            yield bench.problem(message, index, "url", value=entry.url, allowed=allowed)
+        seen.setdefault(key, index)
 
 
 def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[Problem]:
@@ -69,6 +90,11 @@ def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[P
         allowed = ", ".join(sorted(known))
         nearest = nearest_of(attribute, sorted(known))
         yield bench.problem("has no such attribute", index, "drive", value=attribute, nearest=nearest, allowed=allowed)
+    for key in ("import_kw", "export_kw"):
+        limit = getattr(entry.limits, key)
+        if limit is not None and limit > _MOST_TIMES_RATING * entry.rated_kw:
+            message = f"is far above the rating of {entry.rated_kw:g} kW and would limit nothing"
+            yield bench.problem(message, index, f"limits.{key}", value=limit, allowed="kW, not W")
     if not -entry.import_kw <= entry.safe_kw <= entry.export_kw:
         allowed = f"{-entry.import_kw:g} to {entry.export_kw:g} kW"
         yield bench.problem("is outside the limits", index, "safe_kw", value=entry.safe_kw, allowed=allowed)

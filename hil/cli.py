@@ -167,19 +167,24 @@ def stop(
 ) -> None:
     """Emergency stop: every device of the bench to its safe state, now, and nothing armed until it is released."""
     from feederloop.hil.bench import load_bench
+    from feederloop.hil.bench_file import stop_path_of
     from feederloop.hil.emergency import EmergencyStop
     from feederloop.hil.preflight import stop_devices
 
-    loaded = load_bench(bench)
+    # Before the bench is checked: who changed its file while a run goes on must be able to stop that all the same.
+    latch = EmergencyStop(stop_path_of(bench))
     if release:
-        released = EmergencyStop(loaded.stop_path).release()
-        typer.echo("released" if released else "it was not set off")
+        typer.echo("released" if latch.release() else "it was not set off")
         return
-    taken = stop_devices(loaded, loaded.stop_path.with_suffix(".audit.jsonl"))
-    typer.echo(f"emergency stop is set off: {loaded.stop_path}")
+    latched = latch.trip("command", "feederloop hil stop")
+    if latched:
+        typer.echo(f"emergency stop is set off: {latch.path}")
+    else:
+        typer.echo(f"NO RUN WAS TOLD: {latch.path} cannot be made; use kill -USR1", err=True)
+    taken = stop_devices(load_bench(bench), latch)
     for name, ok in taken.items():
         typer.echo(f"{name:<28} {'in its safe state' if ok else 'NOT CONFIRMED'}")
-    if not all(taken.values()):
+    if not (latched and all(taken.values())):
         raise typer.Exit(NOT_SAFE)
 
 
@@ -238,9 +243,9 @@ def _units(text: str) -> list[int]:
     units: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) > 255:
             raise InputError(
-                "not a list of unit ids", key="--units", value=text, allowed="numbers and ranges: 1,2,5-10"
+                "not a list of unit ids", key="--units", value=text, allowed="numbers and ranges to 255: 1,2,5-10"
             )
         units += range(int(first), int(last or first) + 1)
     return units

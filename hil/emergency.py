@@ -46,8 +46,14 @@ class EmergencyStop:
         """Who set it off and why; empty when it is not."""
         return self._reason if self.tripped else ""
 
-    def trip(self, why: str, who: str = "bench") -> None:
-        """Set it off, in this process at once and for all others by the file."""
+    @property
+    def can_be_set(self) -> bool:
+        """Whether somebody can make the file, so that other processes hear of it."""
+        folder = next(folder for folder in self.path.parents if folder.exists())
+        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+    def trip(self, why: str, who: str = "bench") -> bool:
+        """Set it off, in this process at once and for all others by the file; return whether the file is there."""
         if not self._tripped.is_set():
             self._reason = f"{why} ({who})"
             self._tripped.set()
@@ -57,6 +63,7 @@ class EmergencyStop:
             with contextlib.suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+        return self.path.exists()
 
     def release(self) -> bool:
         """Remove the latch; return whether there was one. A run that it stopped stays stopped."""

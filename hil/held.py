@@ -149,7 +149,7 @@ class HeldDevice:
     async def _write_due(self) -> None:
         supervisor = self._supervisor
         now = self.clock()
-        stop = self._closing or (f"emergency stop: {self._stop.reason}" if self._stop.tripped else "")
+        stop = self._closing or (f"emergency stop: {self._stop.reason}" if self._stop.tripped else self._audit.failure)
         if supervisor is None or not (self._obeys_run or stop):
             return
         if stop:

@@ -12,6 +12,7 @@ and gone.
 """
 
 import asyncio
+import logging
 import random
 import ssl
 import time
@@ -25,6 +26,9 @@ from pymodbus.pdu import ExceptionResponse, ModbusPDU
 
 from feederloop.hil.address import DeviceAddress, TlsFiles
 from feederloop.hil.profile import Table
+
+# What a device does is told by qualities and reasons; pymodbus would print it too, for want of a handler.
+logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
 EXCEPTIONS = {
     1: "illegal function",

@@ -1,11 +1,12 @@
 """The look at a bench before anything is armed; and stopping it from outside.
 
-Public: `preflight(bench) -> list[Finding]`, `Finding`, `stop_devices(bench, folder) -> dict[name, bool]`,
+Public: `preflight(bench) -> list[Finding]`, `Finding`, `stop_devices(bench, stop) -> dict[name, bool]`,
 `bench_transports(bench)`.
 """
 
 import asyncio
 import math
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,24 +84,23 @@ def preflight(bench: Bench) -> list[Finding]:
     return asyncio.run(look())
 
 
-def stop_devices(bench: Bench, audit_file: Path) -> dict[str, bool]:
-    """Set off the emergency stop, then bring every armed device to its safe state from here too.
+def stop_devices(bench: Bench, stop: EmergencyStop) -> dict[str, bool]:
+    """Bring every armed device to its safe state from here too, once the emergency stop is set off.
 
     A run that goes on does the same within a tenth of a second; a device that takes one connection only is reached by
     it alone.
 
     Args:
         bench: The bench.
-        audit_file: Where the writes are logged.
+        stop: Its emergency stop, set off. The writes are logged beside it, or in the folder for temporary files where
+            that cannot be.
 
     Returns:
         By name of each armed device that lives by itself, whether it took it from here.
     """
-    stop = EmergencyStop(bench.stop_path)
-    stop.trip("command", "feederloop hil stop")
 
     async def make_safe() -> dict[str, bool]:
-        audit, clock = AuditLog(audit_file), WallClock()
+        audit, clock = _audit_beside(stop.path), WallClock()
         transports = bench_transports(bench)
         armed = [entry for entry in bench.devices if entry.mode == "armed" and entry.name in transports]
 
@@ -124,6 +124,14 @@ def stop_devices(bench: Bench, audit_file: Path) -> dict[str, bool]:
         return {entry.name: ok for entry, ok in zip(armed, taken, strict=True)}
 
     return asyncio.run(make_safe())
+
+
+def _audit_beside(latch: Path) -> AuditLog:
+    file = latch.with_suffix(".audit.jsonl")
+    try:
+        return AuditLog(file)
+    except OSError:
+        return AuditLog(Path(tempfile.gettempdir()) / file.name)
 
 
 def bench_transports(bench: Bench) -> Mapping[str, ModbusTransport]:

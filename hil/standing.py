@@ -4,6 +4,7 @@ Public: `standing(device) -> dict`, `StateKeeper(file, state)`.
 """
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ def standing(device: HeldDevice) -> dict[str, Any]:
     """Return how a device stands and what it has come to."""
     entry, now, counts = device.entry, device.snapshot, device.statistics
     asked = device.command.asked_kw if device.command is not None else None
+    if asked is not None and not math.isfinite(asked):
+        asked = None
     return {
         "device": device.name,
         "profile": entry.profile,

@@ -5,7 +5,6 @@ nothing but texts and numbers.
 """
 
 import contextlib
-import logging
 import signal
 import sys
 import threading
@@ -114,8 +113,6 @@ class Station:
             folder: Where the audit log goes, the file that shows how things stand, and the capture.
             capture: Whether to capture everything read and written.
         """
-        # What a device does is told by qualities and reasons; pymodbus would print it too, for want of a handler.
-        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
         try:
             self._audit = audit = AuditLog(folder / AUDIT_FILE)
             self._capture = CaptureFile(folder / CAPTURE_FILE) if capture else None
@@ -273,6 +270,12 @@ class Station:
             message = f"the emergency stop is set off: {self.stop.reason}"
             allowed = "release it: feederloop hil stop BENCH --release"
             problems.append(Problem(message, allowed=allowed, file=self.stop.path))
+        if (
+            any(entry.mode == "armed" and entry.is_elsewhere for entry in self.bench.devices)
+            and not self.stop.can_be_set
+        ):
+            message = "the emergency stop could not be set off: this file cannot be made"
+            problems.append(Problem(message, allowed="a stop_file in a folder of yours", file=self.stop.path))
         if not self.pace.real_time:
             for index, entry in enumerate(self.bench.devices):
                 if entry.is_elsewhere:

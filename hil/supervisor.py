@@ -153,6 +153,9 @@ class Supervisor:
         if command is None:
             return None
         low, high, why = command.low_kw, command.high_kw, ""
+        if any(math.isnan(number) for number in (low, high, command.asked_kw or 0.0)):
+            # Compared with a limit it is neither above nor below: as an envelope it would be none at all.
+            return self._decision(0.0, "set-point or envelope is not a number", command.who, voltage_v)
         if now > command.expires:
             low, high = -self._bench.default_import_kw, self._bench.default_export_kw
             why = "no fresh set-point: default envelope"

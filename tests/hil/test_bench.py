@@ -2,8 +2,9 @@ import pytest
 from bench_kit import CHARGER, INVERTER, bench_of
 
 from feederloop.coupling.scenario.problems import ScenarioError
-from feederloop.hil.bench import bench_from, bench_schema, load_bench, shipped_benches
+from feederloop.hil.bench import bench_from, bench_schema, load_bench
 from feederloop.hil.bench_check import check_against
+from feederloop.hil.bench_file import shipped_benches
 from feederloop.hil.drive import Drive
 from feederloop.simulators.errors import InputError
 
@@ -49,6 +50,9 @@ def test_a_bench_file_with_many_mistakes_is_told_all_of_them_with_their_lines(tm
         ({"mode": "arm"}, "devices.0.mode", "choices"),
         ({"unit": 256}, "devices.0.unit", "too large"),
         ({"safe_kw": 1.0}, "devices.0.safe_kw", "outside the limits"),
+        ({"ratings": {"current_a": 16000}}, "devices.0.ratings.current_a", "too large"),
+        ({"ratings": {"power_kw": 7400}}, "devices.0.ratings.power_kw", "too large"),
+        ({"limits": {"import_kw": 1400}}, "devices.0.limits.import_kw", "far above the rating of 7.36 kW"),
         ({"url": "tcp://127.0.0.1:502", "drive": {"plugged": {"path": "x.csv"}}}, "devices.0.drive", "simulated"),
     ],
 )
@@ -121,6 +125,32 @@ def test_who_is_not_in_the_scenario_is_told_with_the_nearest():
     assert "no charger" in problem.message
     (problem,) = check_against(bench_of({**INVERTER, "prosumer": "home_1"}), sites)
     assert problem.nearest == "home_01"
+
+
+ALFEN = {"slot": "charger", "profile": "alfen_ng9xx", "ratings": {"current_a": 16}}
+ABB = {"slot": "charger", "profile": "abb_terra_ac", "ratings": {"current_a": 16}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"url": "tcp://127.0.0.1:502"}, {"url": "tcp://localhost"}),
+        ({"url": "tcp://127.0.0.1:502"}, {"url": "tcp://127.0.0.1:502", "mode": "read_only"}),
+        ({"url": "rtu:///dev/ttyS0", "unit": 3}, {"url": "rtu:///dev/ttyS0?baud=9600", "unit": 3}),
+    ],
+)
+def test_a_device_fills_one_slot_only(one, other):
+    maker = ABB if one["url"].startswith("rtu") else ALFEN
+    with pytest.raises(ScenarioError) as caught:
+        bench_of({**maker, **one}, {**maker, **other}, allow=["/dev/ttyS0:3"])
+    assert keys_and_messages(caught.value) == [("devices.1.url", "is the device of devices.0 already")]
+
+
+def test_units_of_a_line_and_connectors_of_a_station_are_devices_of_their_own():
+    url = "tcp://127.0.0.1:502"
+    bench_of({**ALFEN, "url": url, "unit": 1}, {**ALFEN, "url": url, "unit": 2})
+    charx = {"slot": "charger", "profile": "phoenix_charx", "ratings": {"current_a": 16}, "url": url}
+    bench_of({**charx, "connector": 1}, {**charx, "connector": 2})
 
 
 def test_shipped_benches_are_valid_and_the_schema_knows_every_key():

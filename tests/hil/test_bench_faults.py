@@ -1,5 +1,6 @@
 """Every fault of a device, seen from the bench: flagged, within limits, logged, and soon over."""
 
+import os
 import time
 
 import pytest
@@ -217,6 +218,21 @@ def test_the_emergency_stop_latches(tmp_path, means):
         assert one.set_points()[-1] == 0, "a released stop starts nothing that it stopped"
         assert one.held.snapshot.power_kw == 0
         assert [line["kind"] for line in one.logged("stopped")] == ["stopped"]
+
+
+def test_a_log_that_cannot_be_written_any_more_brings_the_device_to_rest(tmp_path):
+    with OneDevice(tmp_path, LIMITED) as one:
+        one.held.command = Command(ASKED_KW)
+        one.cycle(3)
+        assert one.set_points()[-1] > 6
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, one.audit._file)
+        os.close(full)
+        one.cycle(6)
+        assert one.set_points()[-1] == 0
+        assert one.held.snapshot.state is State.STOPPED
+        assert one.held.snapshot.power_kw == 0
+        assert one.make_safe()
 
 
 def test_the_safe_state_is_reached_although_the_device_wants_its_pause(tmp_path):

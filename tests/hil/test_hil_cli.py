@@ -13,6 +13,7 @@ import yaml
 from feederloop.coupling.scenario import load_scenario
 from feederloop.hil.audit import read_audit
 from feederloop.hil.bench import load_bench
+from feederloop.hil.emergency import EmergencyStop
 from feederloop.hil.preflight import preflight, stop_devices
 from feederloop.hil.scan import scan
 from feederloop.hil.serving import BenchServer
@@ -111,7 +112,10 @@ def test_a_device_is_read_once(bench):
 
 def test_stop_brings_every_device_to_its_safe_state_until_it_is_released(bench):
     file, server = bench
-    taken = stop_devices(load_bench(file), file.with_suffix(".audit.jsonl"))
+    loaded = load_bench(file)
+    stop = EmergencyStop(loaded.stop_path)
+    assert stop.trip("command", "feederloop hil stop")
+    taken = stop_devices(loaded, stop)
     assert taken == {"home_03/inverter": True, "home_04/charger": True}
     assert server.server.devices["home_03/inverter"].value("power_limit_pct_set") == 0
     deadline = time.monotonic() + 10
@@ -125,6 +129,33 @@ def test_stop_brings_every_device_to_its_safe_state_until_it_is_released(bench):
     released = feederloop("hil", "stop", str(file), "--release", cwd=file.parent)
     assert released.stdout == "released\n"
     assert feederloop("hil", "preflight", str(file), cwd=file.parent).returncode == 0
+
+
+def test_a_bench_that_is_not_valid_any_more_can_be_stopped_all_the_same(bench):
+    file, _ = bench
+    loaded = load_bench(file)
+    for broken in (file.read_text(encoding="utf-8").replace("armed", "arrmed"), "devices: ["):
+        file.write_text(broken, encoding="utf-8")
+        stopped = feederloop("hil", "stop", str(file), cwd=file.parent)
+        assert stopped.returncode == 2
+        assert f"emergency stop is set off: {loaded.stop_path}" in stopped.stdout
+        assert EmergencyStop(loaded.stop_path).tripped
+        assert feederloop("hil", "stop", str(file), "--release", cwd=file.parent).stdout == "released\n"
+
+
+def test_a_stop_that_no_run_can_hear_of_is_said_and_stops_the_devices(bench):
+    file, server = bench
+    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    (file.parent / "occupied").touch()
+    file.write_text(yaml.safe_dump({**data, "stop_file": "occupied/bench.stop"}), encoding="utf-8")
+    stopped = feederloop("hil", "stop", str(file), cwd=file.parent)
+    assert stopped.returncode == 1
+    assert "NO RUN WAS TOLD" in stopped.stderr
+    assert stopped.stdout.count("in its safe state") == 2
+    assert server.server.devices["home_03/inverter"].value("power_limit_pct_set") == 0
+    refused = feederloop("run", "minimal", "--bench", str(file), "--real-time", cwd=file.parent)
+    assert refused.returncode == 2
+    assert "emergency stop could not be set off" in refused.stdout + refused.stderr
 
 
 def test_serve_and_capture_work_hand_in_hand(tmp_path):

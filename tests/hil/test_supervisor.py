@@ -64,6 +64,16 @@ def test_an_inverter_is_given_a_share_of_its_rating_that_never_exceeds_what_was_
     assert percent / 100 * 5.0 <= max(min(asked, high), 0.0) + 1e-6
 
 
+@pytest.mark.parametrize("device", [CHARGER, INVERTER, BIDIRECTIONAL])
+@pytest.mark.parametrize("broken", ["asked_kw", "low_kw", "high_kw"])
+def test_what_is_no_number_is_no_permission(device, broken):
+    supervisor = supervisor_of(device)
+    command = {"asked_kw": 3.0 if device is INVERTER else -3.0, "low_kw": -5.0, "high_kw": 5.0, broken: math.nan}
+    decision = supervisor.decide(Command(**command), 0.0)
+    assert decision.value == 0
+    assert "not a number" in decision.why
+
+
 def test_nobody_asked_for_anything_so_nothing_is_written():
     assert sent_value(supervisor_of(CHARGER), None, 0.0) is None
 
