@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from debian_packages import need
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -38,6 +39,16 @@ def page_in(browser: Browser, size: dict[str, int], troubles: list[str], **optio
 
     page.on("dialog", on_dialog)
     return page
+
+
+def serious_findings(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe-core holds against a page that was opened with `bypass_csp`: rules, and where they are broken."""
+    found = Axe().run(page).response["violations"]
+    return [
+        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def fits(page: Page) -> bool:

@@ -77,6 +77,11 @@
   charts.gain = () => strip(data.gain.names, data.gain.values, "There is nothing to compare.", "dearer per day by", "", 2);
   charts.refused = () => strip(data.refused.names, data.refused.values, "Nobody was asked about.", "refused", "%", 1);
 
+  const dots = (names, values, said) => () => kit.rows([["scheme", said], ...values.flatMap((row, i) => row.map((value) => [names[i], value]))]);
+  page.downloads.cost = dots(data.schemes, data.cost, "cost_per_day");
+  page.downloads.gain = dots(data.gain.names, data.gain.values, "dearer_per_day");
+  page.downloads.refused = dots(data.refused.names, data.refused.values, "refused_percent");
+
   charts.forgone = () => {
     const colours = { "PV curtailed": kit.colour.pv, "EV energy not served": kit.colour.c, "trades refused": kit.colour.pink };
     const series = Object.entries(data.forgone).filter(([, values]) => values.some((value) => value !== null))

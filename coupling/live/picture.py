@@ -33,6 +33,8 @@ _SUMS = {
     "export_limit_kw": "export_limit_kw", "import_limit_kw": "import_limit_kw",
 }  # fmt: skip
 _AHEAD = {"market", "trades"}
+_OF_STEPS = {"connection_point", "grid"}
+"""What a step of the network records; when the run ends, its last interval is settled, and the network has no step."""
 _PHASES = "abc"
 
 
@@ -67,7 +69,7 @@ class Picture:
                 self._now[name] = self._tables.get(name)
             self._tables |= step.tables
             self.time_s = step.time_s
-            if step.tables:
+            if _OF_STEPS & step.tables.keys():
                 self.history.add(step.time_s, self._figures(step.tables))
             self._step_wall_s = None if self._wall_s is None else step.wall_s - self._wall_s
             self._wall_s = step.wall_s

@@ -26,6 +26,7 @@ class Verdict:
         found: What the run has come to.
         word: `kept` or `violated`.
         binding: Whether this run's scenario had to keep it.
+        subject: What it is about, for those who do not know the standard.
     """
 
     standard: str
@@ -33,6 +34,14 @@ class Verdict:
     found: str
     word: str
     binding: bool = True
+    subject: str = ""
+
+    @property
+    def plain(self) -> str:
+        """What the run has come to in a few words, with what is asked."""
+        if not self.subject:
+            return f"{self.standard[0].lower()}{self.standard[1:]} {self.found} ({self.asks} is asked)"
+        return f"{self.subject} {self.found} ({self.standard} asks for {self.asks})"
 
 
 def verdicts(facts: Facts) -> list[Verdict]:
@@ -74,7 +83,7 @@ def _voltages(facts: Facts) -> list[Verdict]:
         share = facts.figure(figure)
         if share is not None:
             who = f"{span}{round(share * len(facts.names))} of {len(facts.names)} customers outside"
-            found.append(Verdict(name, text, who, "violated" if share > 0 else "kept", key == chosen))
+            found.append(Verdict(name, text, who, "violated" if share > 0 else "kept", key == chosen, "voltages"))
     return found
 
 
@@ -85,7 +94,9 @@ def _unbalance(facts: Facts) -> list[Verdict]:
     share = facts.figure("phase_imbalance.worst_bus_share_above_2_percent") or 0.0
     asks = f"at most {VUF_LIMIT_PERCENT:g} % in 95 % of the 10-minute means"
     found = f"at most {worst:.2f} %" + (f", above in {100 * share:.1f} % of the time" if share else "")
-    return [Verdict("Unbalance, EN 50160", asks, found, "violated" if share > VUF_SHARE else "kept")]
+    return [
+        Verdict("Unbalance, EN 50160", asks, found, "violated" if share > VUF_SHARE else "kept", subject="unbalance")
+    ]
 
 
 def _loadings(facts: Facts) -> list[Verdict]:

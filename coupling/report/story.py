@@ -3,7 +3,9 @@
 import numpy as np
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.money import CENT, cents
 from feederloop.coupling.report.standards import verdicts
+from feederloop.coupling.report.timeline import FloatArray
 from feederloop.simulators.errors import InputError
 
 _SCHEMES = {
@@ -37,7 +39,7 @@ def story(facts: Facts, reference: Facts | None = None) -> list[tuple[str, str]]
         ("What was it like without coordination?", _without(facts, reference)),
         ("What did the envelopes do?", _envelopes(facts)),
         ("Did the cars get what they needed?", _cars(facts)),
-        ("Who paid what?", _money(facts)),
+        ("Who paid what?", _money(facts, reference)),
     )
     return [(question, answer) for question, answer in told if answer]
 
@@ -74,7 +76,7 @@ def _harms(facts: Facts) -> str:
         worst = facts.figure("congestion.max_line_loading_percent")
         loaded = "" if worst is None else f" and no line was loaded above {worst:.0f} %"
         return f"Yes. {scheme}{volts}{loaded}."
-    said = "; ".join(f"{one.standard} ({one.found})" for one in broken)
+    said = "; ".join(one.plain for one in broken)
     return f"No. {scheme}{volts}. Broken: {said}."
 
 
@@ -96,11 +98,11 @@ def _without(facts: Facts, reference: Facts | None) -> str:
             "feederloop report RUN --reference OTHER shows both here."
         )
     broken = [one for one in verdicts(reference) if one.binding and one.word == "violated"]
-    said = "; ".join(f"{one.standard} ({one.found})" for one in broken)
-    harms = f"The same homes broke limits: {said}" if broken else "The same homes kept every limit without it, too"
-    costs = (facts.figure("cost.total"), reference.figure("cost.total"))
-    paid = "" if None in costs else f" All together paid {costs[1]:.2f} then, {costs[0]:.2f} here."
-    return f"{harms}.{paid}"
+    said = "; ".join(one.plain for one in broken)
+    scheme = _SCHEMES.get(str(reference.scenario.get("scheme", "")), "")
+    if not broken:
+        return f"{scheme}The same homes kept every limit then, too."
+    return f"{scheme}The same homes broke limits: {said}."
 
 
 def _envelopes(facts: Facts) -> str:
@@ -114,7 +116,8 @@ def _envelopes(facts: Facts) -> str:
     said = (
         f"Every {line.interval_s / 60:g} minutes each home was told how much it may export and import: together "
         f"{sums[0].min():.0f} to {sums[0].max():.0f} kW of export and {sums[1].min():.0f} to {sums[1].max():.0f} kW of "
-        "import, more when the network has room and less when it has not."
+        "import. No limit is above what a home said that it could come to want, nor above its share of what the "
+        "network has room for."
     )
     proven, certified = facts.figure("envelope.proven_max_v"), facts.figure("envelope.certified_share")
     if proven is not None and certified:
@@ -141,19 +144,44 @@ def _cars(facts: Facts) -> str:
     return f"Not quite: {sessions:.0f} cars left and lacked {missing:.1f} of the {needed:.0f} kWh that they needed."
 
 
-def _money(facts: Facts) -> str:
-    total = facts.by_interval("settlement", "total_money")
-    if total is None or not facts.names:
+def _money(facts: Facts, reference: Facts | None) -> str:
+    paid = _paid(facts)
+    if paid is None:
         return ""
-    paid = np.nansum(total, axis=0)
+    before = None if reference is None else _paid(reference)
     most, least = int(np.argmax(paid)), int(np.argmin(paid))
     groups = [
-        f"{facts.figure(f'cost.{key}'):.2f} {who}" for key, who in _GROUPS if facts.figure(f"cost.{key}") is not None
+        f"{cents(money)}{_beside(reference, f'cost.{key}')} {who}"
+        for key, who in _GROUPS
+        if (money := facts.figure(f"cost.{key}")) is not None
     ]
-    said = f"The {len(paid)} homes paid {paid.sum():.2f} in all, {paid.mean():.2f} on average"
+    said = f"The {len(paid)} homes paid {cents(paid.sum())}"
+    said += "" if before is None else f" (without coordination {cents(before.sum())})"
+    said += f" in all, {cents(paid.mean())}" + ("" if before is None else f" ({cents(before.mean())})") + " on average"
     said += f": {', '.join(groups)}." if groups else "."
-    said += f" {facts.names[most]} paid most ({paid[most]:.2f}), {facts.names[least]} least ({paid[least]:.2f})."
+    said += f" {facts.names[most]} paid most ({cents(paid[most])}), {facts.names[least]} least ({cents(paid[least])})."
+    said += "" if before is None else _dearer(facts.names, paid - before)
     traded, price = facts.figure("market.traded_kwh"), facts.figure("price.mean_per_kwh")
     if traded and price is not None:
         said += f" {traded:.0f} kWh were sold from home to home, at {price:.3f} per kWh on average."
     return said
+
+
+def _paid(facts: Facts) -> FloatArray | None:
+    """What each prosumer paid in the run, [prosumers]; None where nothing was settled."""
+    total = facts.by_interval("settlement", "total_money")
+    return None if total is None or not facts.names else np.asarray(np.nansum(total, axis=0))
+
+
+def _beside(reference: Facts | None, key: str) -> str:
+    """The reference's figure in brackets, as money."""
+    money = None if reference is None else reference.figure(key)
+    return "" if money is None else f" ({cents(money)})"
+
+
+def _dearer(names: list[str], more: FloatArray) -> str:
+    """Who pays more than in the reference, and how much."""
+    count, worst = int((more >= CENT).sum()), int(np.argmax(more))
+    if not count:
+        return " Nobody paid more than without coordination."
+    return f" {count} paid more than without coordination, at most {cents(more[worst])} more ({names[worst]})."

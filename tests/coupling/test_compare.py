@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser_kit import DESKTOP, chromium, page_in
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -216,6 +217,25 @@ def test_a_comparison_leaves_runs_figures_and_a_page(small: Comparison) -> None:
     assert figures["doe", LOADING] == summary["congestion"]["max_line_loading_percent"]
     assert figures["doe", "stress.adversary_violation_probability"] == 0.0
     assert figures["doe", "privacy.fields"] > figures["uncoordinated", "privacy.fields"] == 0
+
+
+@pytest.mark.slow
+def test_every_chart_of_a_comparison_can_be_downloaded(small: Comparison) -> None:
+    troubles: list[str] = []
+    with chromium() as browser:
+        page = page_in(browser, DESKTOP, troubles, accept_downloads=True)
+        page.goto((small.folder / "comparison.html").resolve().as_uri())
+        charts = [chart.get_attribute("data-chart") for chart in page.locator("[data-chart]").all()]
+        assert "cost" in charts
+        texts = {}
+        for chart in charts:
+            with page.expect_download() as downloading:
+                page.click(f"[data-download='{chart}']")
+            texts[chart] = downloading.value.path().read_text(encoding="utf-8").splitlines()
+            assert len(texts[chart]) > 2, chart
+    costs = [float(line.split(",")[1]) for line in texts["cost"][1:] if line.startswith("Uncoordinated,")]
+    assert costs == pytest.approx(sorted(small.people["uncoordinated", 1].cost), abs=1e-4)
+    assert troubles == []
 
 
 @pytest.mark.slow

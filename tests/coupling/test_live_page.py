@@ -7,7 +7,7 @@ from pathlib import Path
 import pandapower as pp
 import pandas as pd
 import pytest
-from browser_kit import DESKTOP, PHONE, chromium, fits, page_in
+from browser_kit import DESKTOP, PHONE, chromium, fits, page_in, serious_findings
 from live_kit import HOSTILE, TOKEN, LiveRun
 from playwright.sync_api import Browser, expect
 
@@ -54,6 +54,8 @@ def test_a_run_with_a_bench_on_desktop_and_phone(browser: Browser, hostile_netwo
             page.wait_for_timeout(CALM_MS)
             assert fits(page)
         assert TOKEN not in desk.url
+        for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+            _is_accessible(browser, live.page.url, "#homes tbody tr", size, scheme)
 
         for colour in ("loading", "use", "voltage"):
             desk.select_option("#colour", colour)
@@ -111,9 +113,20 @@ def _look_back(browser: Browser, run: Run, troubles: list[str]) -> None:
             assert len(text) == 37
             assert text[0].startswith('"time","prosumer"')
             assert fits(page)
+        for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+            _is_accessible(browser, server.url, "#rows tbody tr", size, scheme)
     finally:
         server.close()
     assert troubles == []
+
+
+def _is_accessible(browser: Browser, url: str, shown: str, size: dict[str, int], scheme: str) -> None:
+    """Have axe-core look at a page once there is something to see on it."""
+    page = page_in(browser, size, [], color_scheme=scheme, bypass_csp=True)
+    page.goto(url)
+    page.wait_for_selector(shown)
+    assert serious_findings(page) == []
+    page.close()
 
 
 def test_from_elsewhere_a_token_is_asked_for(browser: Browser, tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from typer.testing import CliRunner
 
 from feederloop.coupling.cli import app
 from feederloop.coupling.report import write_report
+from feederloop.coupling.report.money import cents
 from feederloop.coupling.report.packing import GAP
 from feederloop.coupling.report.page import SCRIPTS
 from feederloop.coupling.report.shell import ASSETS
 from feederloop.coupling.report.timeline import stride_for
+from feederloop.coupling.results import open_run
 from feederloop.coupling.run import run
 from feederloop.simulators.errors import InputError
 
@@ -329,6 +331,13 @@ def test_the_command_line_makes_a_report_anew(folder, tmp_path):
     assert isinstance(none.exception, InputError)
 
 
+@pytest.mark.parametrize(
+    ("money", "written"), [(-0.004, "0.00"), (-0.006, "-0.01"), (0.0, "0.00"), (12.345678, "12.35")]
+)
+def test_nobody_pays_minus_nothing(money, written):
+    assert cents(money) == written
+
+
 def test_a_reference_is_shown_beside_the_run(runs, folder, tmp_path):
     summary = json.loads((runs / "uncoordinated" / "summary.json").read_text())
     other = shutil.copytree(runs / "uncoordinated", tmp_path / "other")
@@ -337,6 +346,12 @@ def test_a_reference_is_shown_beside_the_run(runs, folder, tmp_path):
     page = Page(write_report(folder, reference=other).read_text(encoding="utf-8"))
     assert "What was it like without coordination?" in page.text
     assert "261.3 V, 6 of 12 customers outside" in page.text
+    assert "Nobody coordinated this day" in page.text
+    assert "261.3 V, 6 of 12 customers outside (AS 60038 asks for 216.2 to 253 V" in page.text
+    now, then = (open_run(run).table("settlement").groupby("prosumer")["total_money"].sum() for run in (folder, other))
+    assert f"({cents(then.sum())})".replace("(", "(without coordination ") in page.text
+    dearer = (now - then)[now - then >= 0.01]
+    assert (f"{len(dearer)} paid more than" if len(dearer) else "Nobody paid more than") in page.text
     assert "Without coordination" in page.text
     alone = read(folder).text
     assert "Without coordination" not in alone

@@ -3,6 +3,7 @@
 import numpy as np
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.money import cents
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section
 
@@ -19,7 +20,7 @@ def make(facts: Facts) -> Section | None:
     most, least = int(np.argmax(sums)), int(np.argmin(sums))
     lead = (
         f"What each prosumer paid in this run, in the currency of the tariff; what is below zero was earned. "
-        f"{facts.names[most]} paid most ({sums[most]:.2f}), {facts.names[least]} least ({sums[least]:.2f}). "
+        f"{facts.names[most]} paid most ({cents(sums[most])}), {facts.names[least]} least ({cents(sums[least])}). "
         "Choose a bar to see the prosumer."
     )
     parts = {column: facts.by_interval("settlement", column) for column in _PARTS}
