@@ -1,7 +1,8 @@
 """Run the comparisons that the docs show and put tables and pictures into the pages: `make scheme-results`.
 
-Two scenarios are compared, the default day with three seeds and the day behind a high busbar with one. Runs that are
-complete in runs/scheme-results are kept, so that it can be stopped and started again; remove that folder to begin anew.
+The default day is compared with three seeds, certified envelopes with those checked only at the corners and the day
+behind a high busbar with one. Runs that are complete in runs/scheme-results are kept, so that it can be stopped and
+started again; remove that folder to begin anew.
 """
 
 import argparse
@@ -19,6 +20,7 @@ PAGES = ROOT / "docs" / "explanation" / "schemes"
 OUT = ROOT / "runs" / "scheme-results"
 COMPARED: Mapping[str, tuple[str, str, int]] = {
     "default": ("european_lv_doe_lem", "all,network_aware_p2p:price_ordered", 3),
+    "corner": ("european_lv_doe_lem", "doe,doe:corner", 1),
     "high-voltage": ("european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered", 1),
 }
 """Scenario, schemes and number of seeds, by the name that the pages' markers say."""
@@ -29,8 +31,14 @@ COLUMNS = {
     "comparison.cost_per_prosumer_day": "cost per day",
     "pv.curtailed_share": "PV curtailed, %",
     "blocking.rate": "refused, %",
-    "stress.trade_violation_probability": "broken by trades, %",
     "ev.energy_not_served_share": "EV not served, %",
+}
+STRESS_COLUMNS = {
+    "pv.curtailed_share": "PV curtailed, %",
+    "comparison.cost_per_prosumer_day": "cost per day",
+    "stress.random_violation_probability": "broken by random corners, %",
+    "stress.trade_violation_probability": "by balanced trades, %",
+    "stress.adversary_violation_probability": "by an adversary, %",
 }
 
 
@@ -40,7 +48,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--only", help="only these schemes, to run a part beforehand; no page is changed")
     options = parser.parse_args()
-    found = {name: run(name, options.only, options.jobs) for name in COMPARED}
+    wanted = {name: schemes for name in COMPARED if (schemes := schemes_of(name, options.only))}
+    found = {name: run(name, schemes, options.jobs) for name, schemes in wanted.items()}
     if any(not one.complete for one in found.values()):
         raise SystemExit("No page was changed.")
     if options.only is None:
@@ -48,12 +57,16 @@ def main() -> None:
             page.write_text(filled(page.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
-def run(name: str, only: str | None, jobs: int) -> Comparison:
+def schemes_of(name: str, only: str | None) -> list[str]:
+    """Return the variants of one of the comparisons, or those of them that are also named in `only`."""
+    variants = chosen_variants(COMPARED[name][1])
+    return variants if only is None else [variant for variant in variants if variant in chosen_variants(only)]
+
+
+def run(name: str, schemes: Sequence[str], jobs: int) -> Comparison:
     """Run one of the comparisons, or what of it has not been run yet, and say what failed."""
-    scenario, schemes, seeds = COMPARED[name]
-    if only is not None:
-        schemes = ",".join(sorted(set(chosen_variants(schemes)) & set(chosen_variants(only))))
-    total = len(chosen_variants(schemes)) * seeds
+    scenario, _, seeds = COMPARED[name]
+    total = len(schemes) * seeds
     finished: set[int] = set()
 
     def advance(number: int, share: float) -> None:
@@ -75,9 +88,9 @@ def filled(text: str, found: Mapping[str, Comparison]) -> str:
 
     Args:
         text: The page.
-        found: The comparisons by name. Kinds are the functions `table`, `refused` and `market`.
+        found: The comparisons by name. Kinds are the functions `table`, `stressed`, `refused` and `market`.
     """
-    kinds = {"table": table, "refused": refused, "market": market}
+    kinds = {"table": table, "stressed": stressed, "refused": refused, "market": market}
 
     def made(match: "re.Match[str]") -> str:
         name, kind, *schemes = match[2].split()
@@ -93,10 +106,20 @@ def of_schemes(found: Comparison, schemes: Sequence[str]) -> list[str]:
 
 def table(found: Comparison, schemes: Sequence[str]) -> str:
     """A row per scheme; in bold what breaks a limit with any seed."""
+    return rows_of(found, schemes, COLUMNS)
+
+
+def stressed(found: Comparison, schemes: Sequence[str]) -> str:
+    """What the envelopes of each scheme would have withstood."""
+    return rows_of(found, schemes, STRESS_COLUMNS)
+
+
+def rows_of(found: Comparison, schemes: Sequence[str], titles: Mapping[str, str]) -> str:
+    """A row per scheme and a column for each of these figures that any of them has."""
     known = {measure.key: measure for measure in found.measures}
     variants = of_schemes(found, schemes)
     columns = {
-        key: title for key, title in COLUMNS.items()
+        key: title for key, title in titles.items()
         if key in known and any(found.estimate(variant, key) is not None for variant in variants)
     }  # fmt: skip
     rows = [["scheme", *columns.values()], ["---"] * (1 + len(columns))]

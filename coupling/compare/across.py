@@ -44,11 +44,13 @@ def people(run: Run) -> People | None:
     missing costs as much. Wear is not on any bill, but is a cost of giving back.
     """
     facts = Facts(run)
-    settled = facts.table("settlement", "prosumer", "total_money", "imbalance_money", "breach_money")
+    settled = facts.table(
+        "settlement", "interval_start", "prosumer", "meter_kwh", "total_money", "imbalance_money", "breach_money"
+    )  # fmt: skip
     line = facts.timeline
     if settled is None or line is None:
         return None
-    parts = _billed(settled)
+    parts = _billed(facts, settled)
     parts["battery wear"], parts["charge left"] = _wear(facts), -_stored(facts)
     parts = parts.fillna(0.0) / (line.steps * line.step_s / 86_400.0)
     return People(parts.sum(axis=1), _lost_share(facts), parts)
@@ -109,11 +111,23 @@ def _price_of_fairness(summaries: Mapping[tuple[str, int], Any], variant: str, s
     return number(1 - sums[0] / sums[1]) if sums[1] else None
 
 
-def _billed(settled: pd.DataFrame) -> pd.DataFrame:
-    """Each prosumer's bill in parts; what was bought and sold, from whomever, is one of them."""
+def _billed(facts: Facts, settled: pd.DataFrame) -> pd.DataFrame:
+    """Each prosumer's bill in parts: its energy as if all of it were the retailer's, and what local trade changes.
+
+    Standing charges, which are alike in all schemes, are counted with the latter.
+    """
     sums = settled.groupby("prosumer")[["total_money", "imbalance_money", "breach_money"]].sum()
     energy = sums["total_money"] - sums["imbalance_money"] - sums["breach_money"]
-    return pd.DataFrame({"energy": energy, "deviations": sums["imbalance_money"], "breaches": sums["breach_money"]})
+    parts = pd.DataFrame({"deviations": sums["imbalance_money"], "breaches": sums["breach_money"]})
+    tariff, line = facts.tariff(), facts.timeline
+    if tariff is None or line is None:
+        return parts.assign(energy=energy)
+    row = facts.row_numbers(settled["interval_start"], line.interval_s)
+    retail, feed_in = tariff.retail_per_kwh[row], tariff.feed_in_per_kwh[row]
+    at_tariff = settled["meter_kwh"].clip(upper=0).abs() * retail - settled["meter_kwh"].clip(lower=0) * feed_in
+    parts["energy at the tariff"] = at_tariff.groupby(settled["prosumer"]).sum()
+    parts["local trade"] = energy - parts["energy at the tariff"]
+    return parts
 
 
 def _wear(facts: Facts) -> "pd.Series[float]":

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from feederloop.coupling.compare.jobs import Advance
 
 
+def _list_and_exit(wanted: bool) -> None:
+    """List what can be compared; no scenario is needed for that."""
+    if not wanted:
+        return
+    from rich.console import Console
+
+    from feederloop.coupling.compare.variants import VARIANTS
+
+    console, width = Console(highlight=False), max(map(len, VARIANTS))
+    for name, variant in VARIANTS.items():
+        console.print(f"[bold]{name:{width}}[/bold]  {variant.description}", soft_wrap=True)
+    raise typer.Exit
+
+
 def compare(
     scenario: Annotated[
         str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the bare name of a shipped scenario.")
@@ -40,22 +54,20 @@ def compare(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a value for all schemes. May be repeated."),
     ] = None,
-    list_variants: Annotated[bool, typer.Option("--list", help="List schemes and variants and exit.")] = False,
+    list_variants: Annotated[
+        bool,
+        typer.Option("--list", callback=_list_and_exit, is_eager=True, help="List schemes and variants and exit."),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Run a scenario under several schemes and compare what they do to feeder and prosumers."""
     from rich.console import Console
 
-    from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
-
-    console = Console(highlight=False)
-    if list_variants:
-        width = max(map(len, VARIANTS))
-        for name, variant in VARIANTS.items():
-            console.print(f"[bold]{name:{width}}[/bold]  {variant.description}", soft_wrap=True)
-        raise typer.Exit
     from feederloop.coupling.compare.comparison import compare as run_comparison
     from feederloop.coupling.compare.table import print_comparison
+    from feederloop.coupling.compare.variants import chosen_variants
+
+    console = Console(highlight=False)
 
     total = len(chosen_variants(schemes)) * seeds
     folder = out or Path("runs") / f"{Path(scenario).stem}-compared-{datetime.now():%Y%m%d-%H%M%S}"

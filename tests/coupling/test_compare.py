@@ -11,8 +11,10 @@ from browser_kit import DESKTOP, chromium, page_in
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from typer.testing import CliRunner
 
-from feederloop.coupling.compare.across import People, compared, location_bias
+from feederloop.coupling.cli import app
+from feederloop.coupling.compare.across import People, compared, location_bias, people
 from feederloop.coupling.compare.comparison import Comparison, compare, read_comparison
 from feederloop.coupling.compare.jobs import Done, Job
 from feederloop.coupling.compare.market_gain import market_gains, without_market
@@ -21,6 +23,7 @@ from feederloop.coupling.compare.page import render
 from feederloop.coupling.compare.statistics import estimate
 from feederloop.coupling.compare.stress import _balanced
 from feederloop.coupling.compare.variants import REPRESENTATIVES, VARIANTS, chosen_variants, folder_name
+from feederloop.coupling.results import Run
 from feederloop.coupling.scenario import load_scenario
 from feederloop.coupling.scenario.schemes import SCHEMES
 from feederloop.simulators.errors import InputError
@@ -274,6 +277,27 @@ def test_a_scheme_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatc
     assert [one.status for one in found.done] == ["complete", "failed"]
     assert not found.complete
     assert "did not complete" in (found.folder / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_variants_are_listed_without_a_scenario() -> None:
+    listed = CliRunner().invoke(app, ["compare", "--list"])
+    assert listed.exit_code == 0
+    assert all(name in listed.output for name in VARIANTS)
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_cost_are_the_bill_and_energy_at_the_tariff_is_all_of_it_without_a_market(
+    small: Comparison,
+) -> None:
+    run = Run(small.folder / "doe" / "seed-1")
+    found = people(run)
+    assert found is not None
+    billed = run.table("settlement").groupby("prosumer")["total_money"].sum() / 0.0625
+    parts = found.parts.drop(columns=["battery wear", "charge left"])
+    np.testing.assert_allclose(parts.sum(axis=1), billed, atol=1e-9)
+    assert parts["energy at the tariff"].abs().min() > 0
+    standing = parts["local trade"]
+    np.testing.assert_allclose(standing, standing.iloc[0], atol=1e-9)
 
 
 def test_a_mistake_is_found_before_anything_runs(tmp_path: Path) -> None:
