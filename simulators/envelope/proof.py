@@ -249,6 +249,8 @@ class Proof:
             if enclosure is None:
                 continue
             finer = Proof(of, box, enclosure, self._depth + 1)
+            if not finer.slopes.valid():
+                continue
             some = rows.subset(members)
             ways = None if way is None else way[members]
             found = finer._bound(some, section, finer.centre(some, section), sign, limit[members], way=ways)

@@ -74,6 +74,8 @@ class Slopes:
         self._coupled = len(layout.start) > 2
         self._still = Frame.of(layout, enclosure, enclosure.radius)
         self._frames: dict[int, Frame] = {}
+        self._probe = size.from_left(np.ones((1, len(self._mu))))
+        self._probe_ratio = float((size.from_left(self._probe * self._still.most) / self._probe).max())
         if self._coupled:
             self._right = matrices.right[0] + 1j * matrices.right[1]
             self._beta = self._couple()
@@ -81,8 +83,7 @@ class Slopes:
 
     def valid(self) -> bool:
         """Whether the bounds hold: the power flow's derivative has an inverse everywhere in the discs."""
-        probe = self._size.from_left(np.ones((1, len(self._mu))))
-        return bool((self._size.from_left(probe * self._still.most) < probe).all())
+        return self._probe_ratio < 1.0
 
     def ends(self, rows: SectionRows, section: int, value: Complex, way: Complex | None, sign: float) -> Ends:
         """Find the worst ends for rows of one section.
@@ -205,17 +206,26 @@ class Slopes:
             own = size[:, part].copy()
             size = left @ self._size.right
             size[:, part] = own
-        reacting = self._summed(size * absolute(self._mu), frame)
-        moving = self._summed((size + reacting) * frame.change + turns[:, None] * size * frame.most, frame)
+        reacting = self._summed(size * absolute(self._mu))
+        moving = self._summed((size + reacting) * frame.change + turns[:, None] * size * frame.most)
         return cluster, reacting * frame.b + moving * frame.reach
 
-    def _summed(self, y: Floats, frame: Frame) -> Floats:
-        """Bound of `y |Z| (1 + m |Z| + (m |Z|)^2 ...)`, m the greatest |mu|; huge where that does not converge."""
+    def _summed(self, y: Floats) -> Floats:
+        """Bound of `y |Z| (1 + m |Z| + (m |Z|)^2 ...)`, m the greatest |mu|; for `valid` bounds only.
+
+        Where `x m |Z| <= c x`, the sum after x is at most `c / (1 - c) x`: with x the first term itself, or with the
+        probe, scaled to be above the second.
+        """
+        most = self._still.most
         once = self._size.from_left(y)
-        twice = self._size.from_left(once * frame.most)
-        ratio = (twice / np.maximum(once, 1e-300)).max(axis=1)
-        scale = np.where(ratio < 1.0, 1.0 / np.maximum(1.0 - ratio, 1e-300), 1e300)
-        result: Floats = scale[:, None] * once
+        twice = self._size.from_left(once * most)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(twice > 0, twice / once, 0.0).max(axis=1)
+        by_itself = np.where(ratio < 1.0, ratio / np.maximum(1.0 - ratio, 1e-300), np.inf)[:, None] * np.maximum(
+            once, 1e-300
+        )
+        scale = (twice / self._probe).max(axis=1) / max(1.0 - self._probe_ratio, 1e-300)
+        result: Floats = once + np.minimum(by_itself, scale[:, None] * self._probe)
         return result
 
     def _weights(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Floats, Floats]:

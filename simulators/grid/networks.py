@@ -211,7 +211,8 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
                 "mag0_rx": 0.0, "si0_hv_partial": 0.9, "vector_group": "Dyn"}  # fmt: skip
     if _fill(trafo, defaults):
         assumed.append("transformers lack zero-sequence data: assumed Dyn with vk0 = vk")
-    trafo["vector_group"] = trafo["vector_group"].astype(str).str.replace(r"^(Dyn|YNyn)\d+$", r"\1", regex=True)
+    if "vector_group" in trafo:
+        trafo["vector_group"] = trafo["vector_group"].astype(str).str.replace(r"^(Dyn|YNyn)\d+$", r"\1", regex=True)
     _fill(net.ext_grid, {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1})
     return assumed
 

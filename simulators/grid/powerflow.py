@@ -54,6 +54,8 @@ class PowerFlow:
         self.sections = Sections.of(feeder)
         self.matrices = SectionMatrices.of(feeder, self.sections)
         self._back = np.argsort(self.sections.order)
+        # What is compiled at its first call is compiled now, not in somebody's step.
+        self.solve_sections(np.zeros((len(feeder.w), 1), dtype=complex))
 
     def injected_va(self, p_kw: Floats, q_kvar: Floats) -> Complex:
         """[injectors, scenarios] Power injected by [points, scenarios] net power, export positive."""

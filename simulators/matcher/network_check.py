@@ -54,7 +54,7 @@ class NetworkCheckedAuction:
     network_fee_per_kwh: float = 0.0
     losses: bool = True
     decay: float = 0.0
-    check_retail: bool = False
+    check_retail: bool = True
     needs_network: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:

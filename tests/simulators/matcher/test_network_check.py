@@ -109,7 +109,7 @@ def test_what_is_admitted_keeps_the_unbalance_limit():
 
 def test_refusals_are_counted_for_both_and_their_energy_does_not_vanish():
     book = sunny_book()
-    auction = made(TIGHT, tries=2)
+    auction = made(TIGHT, tries=2, check_retail=False)
     clearing = clear(auction, book)
     blocking = clearing.blocking
     assert blocking.attempts.sum() % 2 == 0
