@@ -108,6 +108,8 @@ class EnvelopeController:
         if idle is None:
             raise InputError("the network has no power-flow solution without load", key="network")
         self._idle = idle
+        # What is compiled at its first call is compiled now, not in somebody's step.
+        self.certifier.certify(Box(nothing - 1e-3, nothing + 1e-3, nothing, nothing))
         self._last_kept = np.empty(0, dtype=np.int64), self._watched.subset(np.empty(0, dtype=np.int64))
         # Intervals follow each other: what binds in one is where the next one starts, and what the proof needed in one
         # the next will need again, or nearly.
