@@ -3,6 +3,7 @@
 Public: `DeviceAddress.parse(url, profile=None) -> DeviceAddress`, `TlsFiles`.
 """
 
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Literal
@@ -89,6 +90,11 @@ class DeviceAddress:
             )
         letter: Literal["N", "E", "O"] = "E" if parity == "E" else "O" if parity == "O" else "N"
         return cls("rtu", path, baud=int(baud), parity=letter, stop_bits=2 if stop == "2" else 1)
+
+    @property
+    def line(self) -> str:
+        """What leads to the same connection or serial line, by whatever name the port is called."""
+        return os.path.realpath(self.host) if self.protocol == "rtu" else str(self)
 
     def __str__(self) -> str:
         if self.protocol == "rtu":

@@ -254,7 +254,7 @@ class Bench(Section):
 
     def problem(self, message: str, index: int, key: str, **details: Any) -> Problem:
         """Return a problem with a key of a device, with the place where it stands."""
-        place = self._document.place(("devices", index, key))
+        place = self._document.place(("devices", index, *key.split(".")))
         return Problem(message, key=f"devices.{index}.{key}", file=place.file, line=place.line, **details)
 
 

@@ -4,6 +4,7 @@ Public: `check_bench(bench) -> list[Problem]`, `is_allowed(entry, allow)`, `chec
 """
 
 import ipaddress
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,18 +39,24 @@ def check_bench(bench: "Bench") -> list[Problem]:
 def _shared_devices(bench: "Bench") -> Iterator[Problem]:
     """Two would command one device against each other, and its power would count twice."""
     seen: dict[tuple[str, int], int] = {}
+    lines: dict[str, tuple[int, DeviceAddress]] = {}
     for index, entry in enumerate(bench.devices):
         if not entry.is_elsewhere:
             continue
         try:
-            place = identity(entry)
+            address, place = DeviceAddress.parse(entry.url, entry.device_profile), _own_path(identity(entry))
         except InputError:
             continue
         host, _, rest = place.partition(":")
         key = (f"loopback:{rest}" if _is_loopback(host) else place, entry.connector)
+        first, settings = lines.setdefault(address.line, (index, address))
         if key in seen:
             message = f"is the device of devices.{seen[key]} already"
             allowed = "another unit or connector"
+            yield bench.problem(message, index, "url", value=entry.url, allowed=allowed)
+        elif (address.baud, address.parity, address.stop_bits) != (settings.baud, settings.parity, settings.stop_bits):
+            allowed = str(settings)
+            message = f"is the serial line of devices.{first}, which has other settings"
             yield bench.problem(message, index, "url", value=entry.url, allowed=allowed)
         seen.setdefault(key, index)
 
@@ -133,7 +140,13 @@ def is_allowed(entry: "DeviceEntry", allow: Sequence[str]) -> bool:
     if not entry.is_elsewhere:
         return True
     host = DeviceAddress.parse(entry.url, entry.device_profile).host
-    return _is_loopback(host) or identity(entry) in allow
+    return _is_loopback(host) or _own_path(identity(entry)) in map(_own_path, allow)
+
+
+def _own_path(place: str) -> str:
+    """A serial port may go by several paths, such as those below /dev/serial/by-id."""
+    path, _, unit = place.rpartition(":")
+    return f"{os.path.realpath(path)}:{unit}" if path.startswith("/") else place
 
 
 def _is_loopback(host: str) -> bool:

@@ -116,12 +116,15 @@ def preflight(bench: BenchFile) -> None:
     """Contact every device once and say whether it may be armed; ends with 1 where one may not. Nothing is written."""
     from feederloop.hil.bench import load_bench
     from feederloop.hil.emergency import EmergencyStop
+    from feederloop.hil.preflight import misfits
     from feederloop.hil.preflight import preflight as look
     from feederloop.hil.screens import preflight_table
 
     loaded = load_bench(bench)
     findings = look(loaded)
     _console().print(preflight_table(findings))
+    for problem in misfits(loaded, findings):
+        typer.echo(str(problem), err=True)
     stop = EmergencyStop(loaded.stop_path)
     if stop.tripped:
         typer.echo(f"emergency stop is set off: {stop.reason} ({stop.path})", err=True)

@@ -41,7 +41,7 @@ class Connections:
             profile, back_off_s = _without_waiting(profile), _QUICK_BACK_OFF_S
             timeout_s = max(timeout_s, _OWN_TIMEOUT_S)
         address = DeviceAddress.parse(simulated_url or entry.url, profile)
-        line = self._lines[entry.name] = str(address)
+        line = self._lines[entry.name] = address.line
         if line not in self._links:
             self._links[line] = Link(
                 address,

@@ -131,7 +131,7 @@ class HeldDevice:
         if self.entry.mode != "armed":
             return True
         if found.refusals:
-            self._audit.event("refused", device=self.name, why="; ".join(found.refusals))
+            self._audit.event("refused", device=self.name, why="; ".join(map(str, found.refusals)))
         if found.is_another:
             return True
         profile = self.transport.profile
@@ -297,8 +297,9 @@ class HeldDevice:
         self.snapshot = Snapshot(
             time=now,
             power_kw=kw,
-            quality=Quality.GOOD,
-            reason="",
+            # Measured well; but what it does, what it says and what it was told do not fit together.
+            quality=Quality.BAD if disobeys else Quality.GOOD,
+            reason=disobeys,
             energy_kwh=before.energy_kwh + (kw * passed / 3600 if whole else 0.0),
             measured_s=before.measured_s + (passed if whole else 0.0),
             plugged=is_plugged,
@@ -330,7 +331,9 @@ class HeldDevice:
         never = self.snapshot.power_kw is None
         state = self.snapshot.state if self.snapshot.state is State.STOPPED else State.NEVER if never else State.LOST
         quality = Quality.NEVER if never else Quality.BAD
-        self._set(quality=quality, reason=reason, state=state, sent_kw=None, plugged=None, cycle=self.cycles)
+        self._set(
+            quality=quality, reason=reason, state=state, sent_kw=None, plugged=None, disobeys="", cycle=self.cycles
+        )
 
     def give_up(self, error: Exception) -> None:
         """Note a mistake of ours with this device; the others go on."""

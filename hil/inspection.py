@@ -1,12 +1,13 @@
 """What a device says of itself before anything is written to it: nameplate, fail-safe, and whether it may be armed.
 
-Public: `await inspect(transport, entry) -> Inspection`, `Inspection`, `keep_alive_s(profile, timeout_s)`.
+Public: `await inspect(transport, entry) -> Inspection`, `Inspection`, `Refusal`, `keep_alive_s(profile, timeout_s)`.
 """
 
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from feederloop.hil.bench import NOMINAL_V, DeviceEntry
 from feederloop.hil.measuring import measured_roles, power_kw, shown_setpoint
@@ -16,7 +17,28 @@ from feederloop.hil.transport import DeviceTransport
 
 DEFAULT_REVERSION_S = 60.0
 _PLATE = ("rated_power", "power_max_set", "rated_current", "current_max", "power_charge_max", "power_discharge_max")
+_PHASES = ("phases_set", "phases_installed")
 _IDENTITY = ("manufacturer", "model", "serial_number", "firmware")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a device must not be armed.
+
+    Attributes:
+        message: What was found.
+        key: Key of the bench's entry by which it is mended.
+        value: What stands there.
+        allowed: What would be accepted.
+    """
+
+    message: str
+    key: str
+    value: Any = None
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +74,7 @@ class Inspection:
     fallback_kw: float = math.nan
     latency_s: float = 0.0
     power: Reading | None = None
-    refusals: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     setpoint: float | None = None
     settings: Mapping[str, Value] = field(default_factory=dict)
     is_another: bool = False
@@ -71,7 +93,7 @@ async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
     if reason:
         return Inspection(False, reason)
     asked = _settings(profile)
-    roles = [*_PLATE, *_IDENTITY, *asked, *measured_roles(profile)]
+    roles = [*_PLATE, *_PHASES, *_IDENTITY, *asked, *measured_roles(profile)]
     known = tuple(dict.fromkeys(role for role in roles if role and profile.has(role) and profile.point(role).readable))
     readings = await transport.read(known)
     latency_s = time.monotonic() - began
@@ -89,6 +111,7 @@ async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
     refusals = (
         *another,
         *_plate_refusals(entry, rated_kw, rated_a),
+        *_phase_refusals(entry, numbers),
         *_failsafe_refusals(entry, profile, timeout_s, fallback_kw),
     )
     return Inspection(
@@ -196,31 +219,52 @@ def _fallback_kw(entry: DeviceEntry, profile: Profile, numbers: dict[str, float 
     return amount if profile.kind == "inverter" else 0.0 - amount
 
 
-def _identity_refusals(entry: DeviceEntry, identity: dict[str, str]) -> list[str]:
-    wanted = entry.verify_identity
-    if wanted is None or identity.get("serial_number") == wanted:
+def _identity_refusals(entry: DeviceEntry, identity: dict[str, str]) -> list[Refusal]:
+    wanted, told = entry.verify_identity, identity.get("serial_number")
+    if wanted is None or told == wanted:
         return []
-    return [f"serial number is {identity.get('serial_number', 'not told')}, the bench expects {wanted}"]
+    message = f"serial number is {told or 'not told'}, the bench expects {wanted}"
+    return [Refusal(message, "verify_identity", wanted, told or "only for a device that tells its serial number")]
 
 
-def _plate_refusals(entry: DeviceEntry, rated_kw: float, rated_a: float) -> list[str]:
+def _plate_refusals(entry: DeviceEntry, rated_kw: float, rated_a: float) -> list[Refusal]:
     if entry.slot == "inverter" and not 0.5 <= rated_kw / entry.rated_kw <= 2:
-        return [f"rated power is {rated_kw:g} kW, the bench says {entry.rated_kw:g} kW"]
+        message = f"rated power is {rated_kw:g} kW, the bench says {entry.rated_kw:g} kW"
+        return [Refusal(message, "ratings.power_kw", entry.rated_kw, f"{rated_kw:g}, within a factor of two")]
     if entry.slot == "charger" and entry.rated_a and rated_a < 0.4 * entry.rated_a:
-        return [f"rated current is {rated_a:g} A, the bench says {entry.rated_a:g} A"]
+        message = f"rated current is {rated_a:g} A, the bench says {entry.rated_a:g} A"
+        return [Refusal(message, "ratings.current_a", entry.rated_a, f"{rated_a:g}")]
     return []
 
 
-def _failsafe_refusals(entry: DeviceEntry, profile: Profile, timeout_s: float | None, fallback_kw: float) -> list[str]:
+def _phase_refusals(entry: DeviceEntry, numbers: dict[str, float | None]) -> list[Refusal]:
+    """Current becomes power by the number of phases: three where one is believed is thrice what was allowed."""
+    told = [int(value) for role in _PHASES if (value := numbers.get(role)) in (1, 3)]
+    phases = entry.ratings.phases
+    if not told or min(told) == phases:
+        return []
+    message = f"it is set to {min(told)} phase{'s' * (min(told) > 1)}, the bench says {phases}"
+    return [Refusal(message, "ratings.phases", phases, f"{min(told)}, or set the device to {phases}")]
+
+
+def _failsafe_refusals(
+    entry: DeviceEntry, profile: Profile, timeout_s: float | None, fallback_kw: float
+) -> list[Refusal]:
     if entry.accept_failsafe:
         return []
+    see_to_it = "true, once you have seen to it otherwise"
     if profile.failsafe.fallback == "none":
-        return ["it has no fail-safe: it keeps its last set-point for ever"]
+        message = "it has no fail-safe: it keeps its last set-point for ever"
+        return [Refusal(message, "accept_failsafe", False, see_to_it)]
     if math.isnan(fallback_kw):
-        return ["nobody knows what it does when its controller falls silent"]
+        message = "nobody knows what it does when its controller falls silent"
+        return [Refusal(message, "accept_failsafe", False, see_to_it)]
+    stated = entry.failsafe.model_dump(exclude_none=True) if entry.failsafe else None
     if timeout_s is None:
-        return ["its fail-safe is off: set failsafe in the bench"]
+        message = "its fail-safe is off: set failsafe in the bench"
+        return [Refusal(message, "failsafe", stated, "{timeout_s: S, value: WHAT IT FALLS BACK TO}")]
     low, high = -entry.import_kw, entry.export_kw
     if not low - 1e-6 <= fallback_kw <= high + 1e-6:
-        return [f"its fail-safe is {fallback_kw:g} kW, outside the limits {low:g} to {high:g} kW"]
+        message = f"its fail-safe is {fallback_kw:g} kW, outside the limits {low:g} to {high:g} kW"
+        return [Refusal(message, "failsafe", stated, "a value within the limits, or set it on the device")]
     return []

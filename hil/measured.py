@@ -3,7 +3,7 @@
 Public: `measure(device, known, now, before) -> Measured`, `Measured`.
 
 Of a device that is not heard the last power is held for as long as a reading counts, and marked stale; after that it
-is taken to be 0 kW, and marked bad.
+is taken to be 0 kW, and marked bad. What a device does against what it was told counts as it is, and is marked bad too.
 """
 
 from dataclasses import dataclass
@@ -49,5 +49,5 @@ def measure(device: HeldDevice, known: Snapshot, now: float, before: Measured) -
     if age_s > limit_s:
         return Measured(0.0, Quality.BAD, age_s, known.energy_kwh, known.measured_s)
     p_kw = 3600 * (known.energy_kwh - before.energy_kwh) / counted_s if counted_s > 0 else known.power_kw
-    quality = known.quality if known.quality is Quality.GOOD else Quality.STALE
+    quality = known.quality if known.quality is Quality.GOOD or known.disobeys else Quality.STALE
     return Measured(p_kw, quality, age_s, known.energy_kwh, known.measured_s)

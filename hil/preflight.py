@@ -1,16 +1,17 @@
 """The look at a bench before anything is armed; and stopping it from outside.
 
-Public: `preflight(bench) -> list[Finding]`, `Finding`, `stop_devices(bench, stop) -> dict[name, bool]`,
-`bench_transports(bench)`.
+Public: `preflight(bench) -> list[Finding]`, `Finding`, `misfits(bench, findings) -> list[Problem]`,
+`stop_devices(bench, stop) -> dict[name, bool]`, `bench_transports(bench)`.
 """
 
 import asyncio
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from feederloop.coupling.scenario.problems import Problem
 from feederloop.hil.audit import AuditLog
 from feederloop.hil.bench import Bench, DeviceEntry
 from feederloop.hil.connecting import Connections
@@ -46,7 +47,7 @@ class Finding:
             return ()
         if not found.answered:
             return (f"does not answer: {found.reason}",)
-        return found.refusals if self.entry.mode == "armed" else ()
+        return tuple(map(str, found.refusals)) if self.entry.mode == "armed" else ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ class Finding:
         found = self.inspection
         if found is None or not found.answered:
             return ()
-        notes = []
+        notes = [] if self.entry.mode == "armed" else [f"not to be armed: {refusal}" for refusal in found.refusals]
         if found.latency_s > SLOW_S:
             notes.append(f"slow: {1000 * found.latency_s:.0f} ms for a reading")
         if found.power is not None and not found.power.good:
@@ -82,6 +83,21 @@ def preflight(bench: Bench) -> list[Finding]:
         return [Finding(entry, said.get(entry.name)) for entry in bench.devices]
 
     return asyncio.run(look())
+
+
+def misfits(bench: Bench, findings: Sequence[Finding]) -> list[Problem]:
+    """Return what of a bench its devices do not fit, each with the place in the file where it is mended.
+
+    Args:
+        bench: The bench.
+        findings: What was found of its devices, in its order.
+    """
+    return [
+        bench.problem(f"{finding.entry.name}: {refusal}", index, refusal.key, value=refusal.value, allowed=refusal.allowed)
+        for index, finding in enumerate(findings)
+        if finding.inspection is not None and finding.inspection.answered
+        for refusal in finding.inspection.refusals
+    ]
 
 
 def stop_devices(bench: Bench, stop: EmergencyStop) -> dict[str, bool]:

@@ -35,11 +35,17 @@ def record(bench: Bench, out: Path, seconds: float | None) -> int:
         How many times a device answered.
 
     Raises:
-        InputError: There is no such device, or the file exists.
+        InputError: There is no such device, or the file exists, or its name is no Parquet file's.
     """
     entries = [entry for entry in bench.devices if entry.is_elsewhere]
     if not entries:
         raise InputError("no device of this bench lives by itself", file=bench.file, key="devices")
+    if out.suffix != ".parquet":
+        raise InputError("not the name of a capture", key="--out", value=str(out), allowed="FILE.parquet")
+    # What a killed process left of a capture lies in a folder of the same name.
+    for there in (out, out.with_suffix("")):
+        if there.exists():
+            raise InputError("exists already, and is kept", file=there, key="--out", allowed="a name that is free")
     sink = CaptureFile(out)
     try:
         answers = asyncio.run(_record(bench, entries, sink, seconds))

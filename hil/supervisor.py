@@ -118,12 +118,12 @@ class Supervisor:
         self._rated_kw = max(-self.low_kw, self.high_kw)
         self._flash = flash or FlashBudget(entry.limits.flash_writes_per_day)
         self._last: Decision | None = None
-        self._expected: Decision | None = None
+        # What the device may still be following, oldest first, each with the time from which on.
+        self._expected: list[tuple[float, Decision]] = []
         # Growth begins at what flows: a device that comes back is not to jump.
         flows = inspection.power.value if inspection.power is not None and inspection.power.good else None
         self._reached = (float(flows), -math.inf) if isinstance(flows, float | int) else None
         self._last_time = -math.inf
-        self._changed_at = -math.inf
         # The largest power that its register may stand for; None where nobody knows.
         self._held_kw = None if inspection.setpoint is None else abs(scale.power_kw(inspection.setpoint))
 
@@ -187,9 +187,9 @@ class Supervisor:
     def sent(self, order: Order, now: float) -> None:
         """Note that the device took an order."""
         if not order.is_keep_alive:
-            if self._expected is None or order.decision.value != self._expected.value:
-                self._changed_at = now
-            self._last = self._expected = order.decision
+            if not self._expected or order.decision.value != self._expected[-1][1].value:
+                self._expected.append((now, order.decision))
+            self._last = order.decision
             self._reached = (order.decision.p_kw, now)
             self._held_kw = abs(order.decision.p_kw)
         self._last_time = now
@@ -202,12 +202,16 @@ class Supervisor:
 
     def forget(self, order: Order) -> None:
         """Note that nobody knows whether the device took an order: the next decision is written whatever it is."""
-        self._last = self._expected = None
+        self._last = None
+        self._expected.clear()
         if self._held_kw is not None:
             self._held_kw = max(self._held_kw, abs(order.decision.p_kw))
 
     def verify(self, now: float, *, shown: float | None, power_kw: float | None, voltage_v: float | None) -> str:
         """Return how the device disobeys, or an empty text.
+
+        What it was told within the settling time it need not follow yet: until then it may also do what it was told
+        before. So a device that is told something else every few seconds is found out too.
 
         Args:
             now: Device time.
@@ -215,17 +219,22 @@ class Supervisor:
             power_kw: What flows, export positive; None where nobody knows.
             voltage_v: Voltage at the device.
         """
-        last = self._expected
-        if last is None or now < self._changed_at + SETTLING_S:
+        while len(self._expected) > 1 and now >= self._expected[1][0] + SETTLING_S:
+            self._expected.pop(0)
+        if not self._expected or now < self._expected[0][0] + SETTLING_S:
             return ""
-        if shown is not None and abs(shown - last.value) > max(0.02 * abs(last.value), self._resolution()):
-            return f"its register shows {shown:g} instead of {last.value:g}"
+        values = [decision.value for _, decision in self._expected]
+        last = values[-1]
+        if shown is not None:
+            off = max(min(values) - shown, shown - max(values))
+            if off > max(0.02 * abs(last), self._resolution()):
+                return f"its register shows {shown:g} instead of {last:g}"
         if power_kw is None:
             return ""
         tolerance = max(TOLERANCE_SHARE * self._rated_kw, TOLERANCE_KW)
-        allowed_kw = self._scale.power_kw(last.value, voltage_v)
-        over = power_kw - max(allowed_kw, 0.0) if power_kw > 0 else min(allowed_kw, 0.0) - power_kw
-        return f"{power_kw:.2f} kW flow, {allowed_kw:.2f} kW were allowed" if over > tolerance else ""
+        allowed = [self._scale.power_kw(value, voltage_v) for value in values]
+        over = power_kw - max(*allowed, 0.0) if power_kw > 0 else min(*allowed, 0.0) - power_kw
+        return f"{power_kw:.2f} kW flow, {allowed[-1]:.2f} kW were allowed" if over > tolerance else ""
 
     def _decision(self, p_kw: float, why: str, who: str, voltage_v: float | None, *, urgent: bool = False) -> Decision:
         # Flash wears: there a volt more or less is not worth a write.

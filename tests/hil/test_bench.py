@@ -5,6 +5,7 @@ from feederloop.coupling.scenario.problems import ScenarioError
 from feederloop.hil.bench import bench_from, bench_schema, load_bench
 from feederloop.hil.bench_check import check_against
 from feederloop.hil.bench_file import shipped_benches
+from feederloop.hil.connecting import Connections
 from feederloop.hil.drive import Drive
 from feederloop.simulators.errors import InputError
 
@@ -137,6 +138,7 @@ ABB = {"slot": "charger", "profile": "abb_terra_ac", "ratings": {"current_a": 16
         ({"url": "tcp://127.0.0.1:502"}, {"url": "tcp://localhost"}),
         ({"url": "tcp://127.0.0.1:502"}, {"url": "tcp://127.0.0.1:502", "mode": "read_only"}),
         ({"url": "rtu:///dev/ttyS0", "unit": 3}, {"url": "rtu:///dev/ttyS0?baud=9600", "unit": 3}),
+        ({"url": "rtu:///dev/ttyS0", "unit": 3}, {"url": "rtu:///dev/../dev/ttyS0", "unit": 3}),
     ],
 )
 def test_a_device_fills_one_slot_only(one, other):
@@ -144,6 +146,27 @@ def test_a_device_fills_one_slot_only(one, other):
     with pytest.raises(ScenarioError) as caught:
         bench_of({**maker, **one}, {**maker, **other}, allow=["/dev/ttyS0:3"])
     assert keys_and_messages(caught.value) == [("devices.1.url", "is the device of devices.0 already")]
+
+
+def test_a_serial_port_is_the_same_by_whatever_path_it_goes(tmp_path):
+    port, by_id = tmp_path / "ttyUSB0", tmp_path / "usb-maker_of_adapters-if00-port0"
+    port.touch()
+    by_id.symlink_to(port)
+    one, other = {**ABB, "url": f"rtu://{by_id}", "unit": 3}, {**ABB, "url": f"rtu://{port}", "unit": 3}
+    with pytest.raises(ScenarioError) as caught:
+        bench_of(one, other, allow=[f"{port}:3"])
+    assert keys_and_messages(caught.value) == [("devices.1.url", "is the device of devices.0 already")]
+    bench = bench_of(one, {**other, "unit": 4}, allow=[f"{port}:3", f"{by_id}:4"])
+    connections = Connections(bench)
+    first, second = (connections.transport(entry) for entry in bench.devices)
+    assert first.link is second.link
+    assert connections.line_of(bench.devices[0]) == connections.line_of(bench.devices[1])
+    assert first.link.address.host == str(by_id), "the port is opened by the path that was given"
+    with pytest.raises(ScenarioError) as caught:
+        bench_of(one, {**other, "url": f"rtu://{port}?baud=115200", "unit": 4}, allow=[f"{port}:3", f"{port}:4"])
+    assert keys_and_messages(caught.value) == [
+        ("devices.1.url", "is the serial line of devices.0, which has other settings")
+    ]
 
 
 def test_units_of_a_line_and_connectors_of_a_station_are_devices_of_their_own():

@@ -85,7 +85,26 @@ def test_a_power_that_cannot_be_true_is_no_number_and_the_last_one_stays(tmp_pat
         check_books(one)
 
 
-def test_a_device_that_ignores_its_set_points_is_told_to_disobey(tmp_path):
+def test_a_device_that_ignores_its_set_points_is_flagged_until_it_obeys(tmp_path):
+    with OneDevice(tmp_path, LIMITED) as one:
+        one.held.command = Command(ASKED_KW)
+        one.cycle(4)
+        assert one.held.snapshot.quality is Quality.GOOD
+        one.device.fault("ignore_setpoints")
+        one.held.command = Command(-2.0)
+        one.cycle(6)
+        now = one.held.snapshot
+        assert "-2.00 kW were allowed" in now.disobeys
+        assert (now.quality, now.reason) == (Quality.BAD, now.disobeys)
+        assert now.power_kw == pytest.approx(-LIMIT_KW, rel=0.03), "what it does is measured all the same"
+        assert len(one.logged("disobeys")) == 1
+        one.device.clear()
+        one.cycle(8)
+        assert (one.held.snapshot.disobeys, one.held.snapshot.quality) == ("", Quality.GOOD)
+        check_books(one)
+
+
+def test_a_device_that_is_lost_while_it_disobeys_is_lost_and_nothing_else(tmp_path):
     with OneDevice(tmp_path, LIMITED) as one:
         one.held.command = Command(ASKED_KW)
         one.cycle(4)
@@ -93,12 +112,10 @@ def test_a_device_that_ignores_its_set_points_is_told_to_disobey(tmp_path):
         one.held.command = Command(-2.0)
         one.cycle(6)
         assert one.held.snapshot.disobeys
-        assert one.held.snapshot.quality is Quality.GOOD, "what it does is measured well"
-        assert len(one.logged("disobeys")) == 1
-        one.device.clear()
-        one.cycle(8)
+        one.device.fault("silent")
+        one.cycle(1)
         assert one.held.snapshot.disobeys == ""
-        check_books(one)
+        assert "no answer" in one.held.snapshot.reason
 
 
 def test_a_device_that_restarts_is_looked_at_anew_and_told_again(tmp_path):

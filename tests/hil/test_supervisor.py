@@ -158,6 +158,17 @@ def test_disobedience_of_register_and_of_power_is_told_after_the_settling_time()
     assert supervisor.verify(16.0, shown=None, power_kw=None, voltage_v=None) == ""
 
 
+def test_a_device_that_is_told_something_else_every_few_seconds_is_found_out_too():
+    supervisor = supervisor_of({**CHARGER, "limits": {"write_interval_s": 0}})
+    found = {}
+    for now in range(0, 60, 5):
+        sent_value(supervisor, Command(-5.0 + now / 20), float(now), voltage_v=230.0)
+        found[now] = supervisor.verify(now + 1.0, shown=None, power_kw=-5.0, voltage_v=230.0)
+    # 15 s ago it was told less and less: from 4.5 kW on, 5 kW are more than its accuracy explains.
+    assert [now for now, disobeys in found.items() if disobeys] == list(range(25, 60, 5))
+    assert supervisor.verify(57.0, shown=None, power_kw=-3.0, voltage_v=230.0) == "", "told so within the settling time"
+
+
 def test_after_an_order_that_nobody_knows_the_fate_of_less_is_written_at_once_and_more_is_not():
     supervisor = supervisor_of({**CHARGER, "limits": {"write_interval_s": 30}})
     assert sent_value(supervisor, Command(-3.0), 0.0) is not None
