@@ -22,6 +22,7 @@ from feederloop.hil.capture import CapturingTransport
 from feederloop.hil.followed_fleet import FollowedFleet
 from feederloop.hil.held import HeldDevice
 from feederloop.hil.measured import Measured, measure
+from feederloop.hil.reading import Quality
 from feederloop.hil.station import Station, open_station
 from feederloop.hil.supervisor import Command
 from feederloop.simulators.ev_fleet import simulator as ev_fleet
@@ -126,6 +127,8 @@ class _Adapter(mosaik_api_v3.Simulator):
         known = device.snapshot
         values = (asked, known.sent_kw, now.p_kw, known.soc_percent, now.age_s)
         reason = known.disobeys or known.reason
+        if not reason and now.quality in (Quality.STALE, Quality.BAD):
+            reason = f"nothing new for {now.age_s or 0.0:.0f} s"
         return [site["name"], self.slot, *values, now.quality.value, known.state.value, reason]
 
     def _command(self, device: HeldDevice, asked_kw: float | None, given: Mapping[str, Mapping[str, Any]]) -> Command:

@@ -78,7 +78,7 @@ class Trouble(Section):
     fault: Literal[
         "silent", "slow", "late", "reset", "garbage", "exception", "nan", "out_of_range", "ignore_setpoints", "reboot",
         "swapped_words", "refuse_fc06", "cut",
-    ] = setting(..., "What is wrong; cut: the network to it")  # fmt: skip
+    ] = setting(..., "What is wrong; cut: the network to it; reboot: it is away and then as delivered")  # fmt: skip
     from_s: NonNegative = quantity(..., "s", "Seconds after the run's start")
     for_s: Positive = quantity(..., "s", "How long")
 

@@ -64,6 +64,7 @@ class HeldDevice:
         self._flash = FlashBudget(entry.limits.flash_writes_per_day)
         self._pending: deque[Preparation] = deque()
         self._known: dict[str, Value] = {}
+        self._refused: dict[str, str] = {}
         self._voltage_v: float | None = None
         self._wrote_at = self._token_at = -float("inf")
         self._closing = ""
@@ -155,6 +156,7 @@ class HeldDevice:
         if stop:
             self._pending.clear()
             if not self._stop_logged:
+                self._refused.clear()
                 self._audit.event("stopped", device=self.name, why=stop)
                 self._stop_logged = True
         if self._pending:
@@ -234,6 +236,9 @@ class HeldDevice:
         )
         if result.ok:
             self._known[role] = value
+            self._refused.pop(role, None)
+        elif not result.retry_after_s:
+            self._refused[role] = f"{role} was not taken: {result.reason}"
         return result.ok
 
     def _may_write(self) -> bool:
@@ -268,9 +273,10 @@ class HeldDevice:
         kw = float(power.value) if power.good and power.value is not None else None
         if supervisor is not None:
             disobeys = supervisor.verify(now, shown=shown, power_kw=kw, voltage_v=self._voltage_v)
-            self._note_obedience(disobeys)
             if disobeys.startswith("its register"):
                 supervisor.repeat()
+            disobeys = next(iter(self._refused.values()), disobeys)
+            self._note_obedience(disobeys)
         self._take(now, kw, power, plugged(readings), soc_percent(readings), disobeys)
 
     def _take(
@@ -327,6 +333,7 @@ class HeldDevice:
         self._obeys_run = False
         self._pending.clear()
         self._known.clear()
+        self._refused.clear()
         self._voltage_v = None
         never = self.snapshot.power_kw is None
         state = self.snapshot.state if self.snapshot.state is State.STOPPED else State.NEVER if never else State.LOST

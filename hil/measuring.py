@@ -13,6 +13,7 @@ from feederloop.hil.reading import Quality, Reading
 Readings = Mapping[str, Reading]
 
 _PHASES = ("l1", "l2", "l3")
+_LEAST_V, _MOST_V = 50.0, 500.0
 _STATES = ("status", "state", "cable_state", "charging_state", "ev_presence", "ev_connected")
 _UNPLUGGED = frozenset({"A", "none", "disconnected", "at_station", "locked_station", "wait_car"})
 _PLUGGED = frozenset(
@@ -50,7 +51,7 @@ def _power_roles(profile: Profile) -> tuple[str, ...]:
 
 
 def power_kw(profile: Profile, readings: Readings) -> Reading:
-    """Return the power that flows, kW, export positive; bad where a part of it is.
+    """Return the power that flows, kW, export positive; bad where a part of it, or the voltage behind it, is.
 
     Where a charger tells no power, it is the sum of its currents times their voltages (230 V where it tells none).
     """
@@ -60,6 +61,12 @@ def power_kw(profile: Profile, readings: Readings) -> Reading:
     bad = next((readings[role] for role in roles if not readings[role].good), None)
     if bad is not None:
         return replace(bad, value=None)
+    volts = readings.get("voltage_l1")
+    if volts is not None and volts.good and not isinstance(volts.value, str | None):
+        amount = abs(float(volts.value))
+        if amount != 0 and not _LEAST_V < amount < _MOST_V:
+            # Words in the wrong order, above all: the power of such a device may look like any number.
+            return replace(volts, value=None, quality=Quality.BAD, reason=f"its voltage of {volts.value:.3g} V cannot be")
     values = {role: float(readings[role].value or 0.0) for role in roles}
     if any(role.startswith("current") for role in roles):
         watts = -sum(values.get(f"current_{name}", 0.0) * values.get(f"voltage_{name}", 230.0) for name in _PHASES)

@@ -12,6 +12,7 @@ from feederloop.hil.drive import Drive
 from feederloop.hil.simulated.server import DeviceServer
 from feederloop.hil.simulation import simulated_device
 from feederloop.hil.timekeeping import WallClock
+from feederloop.hil.troubles import Troubles
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -33,6 +34,7 @@ class BenchServer:
         devices = {name: simulated_device(entry, clock) for name, entry in self._entries.items()}
         addresses = {name: url for name, entry in self._entries.items() if (url := _here(entry)) is not None}
         self._server = DeviceServer(devices, addresses=addresses)
+        self._troubles = Troubles(self._server)
         self._drives = {name: Drive(entry, None) for name, entry in self._entries.items() if entry.drive}
         for name, entry in self._entries.items():
             if entry.slot == "inverter" and "available_kw" not in entry.drive:
@@ -59,11 +61,13 @@ class BenchServer:
         self._server.stop()
 
     def step(self) -> None:
-        """Let time series drive their devices' attributes."""
+        """Let time series drive their devices' attributes, and faults come and go."""
         now = self._clock()
         for name, drive in self._drives.items():
             for attribute, value in drive.at(now).items():
                 self._server.set(name, attribute, value)
+        for entry in self._entries.values():
+            self._troubles.make(entry, now)
 
     def serve_for(self, seconds: float | None) -> None:
         """Serve for some seconds, or for ever."""

@@ -33,6 +33,7 @@ from feederloop.hil.standing import StateKeeper, standing
 from feederloop.hil.supervisor import Command
 from feederloop.hil.timekeeping import DeviceClock, PushedClock, WallClock
 from feederloop.hil.transport import DeviceTransport
+from feederloop.hil.troubles import Troubles
 from feederloop.simulators.errors import InputError
 
 STATE_FILE, AUDIT_FILE, CAPTURE_FILE = "state.json", "audit.jsonl", "capture.parquet"
@@ -92,7 +93,7 @@ class Station:
         self._capture: CaptureFile | None = None
         self._keeper: StateKeeper | None = None
         self._runtime: Runtime | None = None
-        self._troubled: set[tuple[str, int]] = set()
+        self._troubles: Troubles | None = None
         self._switch_s: float | None = None
         self._resting = threading.Lock()
         self._at_rest: list[dict[str, Any]] | None = None
@@ -231,18 +232,8 @@ class Station:
         for attribute, value in {**attributes, **series}.items():
             if attribute in device.physics.ATTRIBUTES:
                 device.set(attribute, value)
-        for trouble in device_troubles(self.bench.entry(name), time_s, self._troubled):
-            self._make_trouble(name, *trouble)
-
-    def _make_trouble(self, name: str, fault: str, begins: bool) -> None:
-        if self.server is None:
-            return
-        if fault == "cut":
-            (self.server.cut if begins else self.server.heal)(name)
-        elif begins:
-            self.server.fault(name, fault)
-        else:
-            self.server.clear(name, fault)
+        if self._troubles is not None:
+            self._troubles.make(self.bench.entry(name), time_s)
 
     def end_wanted(self) -> str:
         """Return why the run is to end, as the bench has it; empty when it is not."""
@@ -296,10 +287,12 @@ class Station:
         for entry in self.bench.devices:
             if entry.is_simulated:
                 self.simulated[entry.name] = simulated_device(entry, self._clocks[entry.name])
-                self.drive(entry.name, 0.0)
         if self.simulated:
             self.server = DeviceServer(self.simulated)
             self.server.start()
+            self._troubles = Troubles(self.server)
+            for name in self.simulated:
+                self.drive(name, 0.0)
 
     def _transport(self, entry: DeviceEntry, connections: Connections) -> DeviceTransport:
         if entry.is_replay:
@@ -332,12 +325,3 @@ def open_station(key: str) -> Station:
     if key not in _OPEN:
         raise InputError("no such bench is in operation in this process", key="station", value=key)
     return _OPEN[key]
-
-
-def device_troubles(entry: DeviceEntry, time_s: float, begun: set[tuple[str, int]]) -> Iterator[tuple[str, bool]]:
-    """Yield the faults that begin or end at a time, each with whether it begins; `begun` remembers those that have."""
-    for index, trouble in enumerate(entry.faults):
-        on = trouble.from_s <= time_s < trouble.from_s + trouble.for_s
-        if on != ((entry.name, index) in begun):
-            begun ^= {(entry.name, index)}
-            yield trouble.fault, on

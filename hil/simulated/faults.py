@@ -39,7 +39,7 @@ class Fault(StrEnum):
 
 _DEFAULTS: dict[Fault, dict[str, float]] = {
     Fault.SLOW: {"delay_s": 0.1},
-    Fault.LATE: {"delay_s": 0.5},
+    Fault.LATE: {"delay_s": 1.5},
     Fault.EXCEPTION: {"code": 4},
     Fault.OUT_OF_RANGE: {"factor": 10.0},
     Fault.REBOOT: {"seconds": 5.0},

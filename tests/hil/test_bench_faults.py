@@ -94,7 +94,7 @@ def test_a_device_that_ignores_its_set_points_is_flagged_until_it_obeys(tmp_path
         one.held.command = Command(-2.0)
         one.cycle(6)
         now = one.held.snapshot
-        assert "-2.00 kW were allowed" in now.disobeys
+        assert "instead of 8.69" in now.disobeys
         assert (now.quality, now.reason) == (Quality.BAD, now.disobeys)
         assert now.power_kw == pytest.approx(-LIMIT_KW, rel=0.03), "what it does is measured all the same"
         assert len(one.logged("disobeys")) == 1
@@ -137,15 +137,17 @@ def test_a_device_that_restarts_is_looked_at_anew_and_told_again(tmp_path):
         check_books(one)
 
 
-def test_swapped_words_make_no_power_that_is_believed(tmp_path):
-    three_phases = {**LIMITED, "ratings": {"current_a": 16, "phases": 3}}
+@pytest.mark.parametrize("asked_kw", [0.0, -4.2, -6.3, ASKED_KW])
+def test_swapped_words_make_no_power_that_is_believed(tmp_path, asked_kw):
+    three_phases = {**LIMITED, "limits": {"import_kw": 11.0}, "ratings": {"current_a": 16, "phases": 3}}
     with OneDevice(tmp_path, three_phases) as one:
-        one.held.command = Command(ASKED_KW)
+        one.held.command = Command(asked_kw)
         one.cycle(3)
         one.device.fault("swapped_words")
         one.cycle(3)
         known = one.held.snapshot
-        assert known.quality is Quality.BAD or abs(known.power_kw) < 0.1, "tiny numbers are what swapped floats become"
+        assert known.quality is Quality.BAD
+        assert known.reason
         assert all(value <= 16 for value in one.set_points())
 
 
@@ -159,8 +161,14 @@ def test_a_device_that_refuses_function_six_gets_no_set_point_and_says_so(tmp_pa
         assert refused
         assert not any(line["ok"] for line in refused)
         assert "illegal function" in refused[0]["reason"]
-        assert one.held.snapshot.quality is Quality.GOOD
+        assert one.held.snapshot.power_kw is not None, "it is read well"
+        assert one.held.snapshot.quality is Quality.BAD, "it does as it likes"
+        assert "illegal function" in one.held.snapshot.reason
         assert one.held.snapshot.sent_kw is None
+        one.device.clear()
+        one.cycle(12)
+        assert one.held.snapshot.quality is Quality.GOOD
+        assert one.set_points()[-1] > 6
 
 
 def test_a_unit_that_is_not_there_is_never_armed(tmp_path):
