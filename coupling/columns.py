@@ -230,7 +230,7 @@ TABLES: Mapping[str, TableContent] = {
             "p_kw": "measured power, export positive",
             "soc_percent": "state of charge that the device tells",
             "age_s": "age of the reading on the device's clock",
-            "quality": "`good`, `stale`, `bad` or `never`",
+            "quality": "`good`, `stale`, `bad` (also of a device that disobeys) or `never`",
             "state": "state of the device's link",
             "reason": "which rule changed or withheld the set-point",
         },

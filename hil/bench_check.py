@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = {"inverter": ("inverter",), "charger": ("charger", "bidirectional_charger", "storage")}
 """Which kinds of devices fill which slot."""
+_WRITTEN = ("rewrite_setpoint", "token")
 _MOST_TIMES_RATING = 10
 """A limit so far above the rating is one in W."""
 
@@ -92,6 +93,11 @@ def _check_entry(bench: "Bench", index: int, entry: "DeviceEntry") -> Iterator[P
             value=entry.mode,
             allowed="read_only, or a profile with a signed set-point, such as sunspec_storage_der",
         )
+    rest_s = profile.transport.min_write_interval_s
+    if entry.failsafe and profile.heartbeat.kind in _WRITTEN and entry.failsafe.timeout_s < 2 * rest_s:
+        message = f"is shorter than its signs of life may follow each other: one write in {rest_s:g} s"
+        allowed = f"at least {2 * rest_s:g}"
+        yield bench.problem(message, index, "failsafe.timeout_s", value=entry.failsafe.timeout_s, allowed=allowed)
     known = driven_attributes(profile)
     for attribute in sorted(set(entry.drive) - known):
         allowed = ", ".join(sorted(known))

@@ -66,7 +66,9 @@ def power_kw(profile: Profile, readings: Readings) -> Reading:
         amount = abs(float(volts.value))
         if amount != 0 and not _LEAST_V < amount < _MOST_V:
             # Words in the wrong order, above all: the power of such a device may look like any number.
-            return replace(volts, value=None, quality=Quality.BAD, reason=f"its voltage of {volts.value:.3g} V cannot be")
+            return replace(
+                volts, value=None, quality=Quality.BAD, reason=f"its voltage of {volts.value:.3g} V cannot be"
+            )
     values = {role: float(readings[role].value or 0.0) for role in roles}
     if any(role.startswith("current") for role in roles):
         watts = -sum(values.get(f"current_{name}", 0.0) * values.get(f"voltage_{name}", 230.0) for name in _PHASES)

@@ -93,7 +93,9 @@ def misfits(bench: Bench, findings: Sequence[Finding]) -> list[Problem]:
         findings: What was found of its devices, in its order.
     """
     return [
-        bench.problem(f"{finding.entry.name}: {refusal}", index, refusal.key, value=refusal.value, allowed=refusal.allowed)
+        bench.problem(
+            f"{finding.entry.name}: {refusal}", index, refusal.key, value=refusal.value, allowed=refusal.allowed
+        )
         for index, finding in enumerate(findings)
         if finding.inspection is not None and finding.inspection.answered
         for refusal in finding.inspection.refusals

@@ -18,8 +18,8 @@ class Quality(StrEnum):
     STALE = "stale"
     """Was good, but is older than its reader allows (set by whoever keeps readings, never by a transport)."""
     BAD = "bad"
-    """No answer, an exception, a value that the device marks as missing, one that cannot be true, or one that shows that
-    the device does not do what it was told."""
+    """No answer, an exception, a value that the device marks as missing, one that cannot be true, or one that shows
+    that the device does not do what it was told."""
     NEVER = "never"
     """Nothing has been read yet."""
 

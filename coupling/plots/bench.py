@@ -10,7 +10,7 @@ from feederloop.simulators.errors import InputError
 
 
 def devices(figure: Figure, facts: Facts, choice: Choice) -> bool:
-    """Power asked of each device and measured; shaded where it was not heard well. A panel per device."""
+    """Power asked of each device and measured; shaded where not heard well or not obeying. A panel per device."""
     table = facts.table("device_io", "time", "prosumer", "slot", "asked_kw", "p_kw", "quality")
     if table is None or facts.timeline is None:
         return False

@@ -54,6 +54,7 @@ def test_a_bench_file_with_many_mistakes_is_told_all_of_them_with_their_lines(tm
         ({"ratings": {"current_a": 16000}}, "devices.0.ratings.current_a", "too large"),
         ({"ratings": {"power_kw": 7400}}, "devices.0.ratings.power_kw", "too large"),
         ({"limits": {"import_kw": 1400}}, "devices.0.limits.import_kw", "far above the rating of 7.36 kW"),
+        ({"profile": "keba_p30_p40", "failsafe": {"timeout_s": 9}}, "devices.0.failsafe.timeout_s", "one write in 5 s"),
         ({"url": "tcp://127.0.0.1:502", "drive": {"plugged": {"path": "x.csv"}}}, "devices.0.drive", "simulated"),
     ],
 )

@@ -11,7 +11,8 @@ from feederloop.hil.station import Pace, Station
 
 BEGINS_S, LASTS_S = 400, 700
 LIMIT_KW = 2.0
-ROOF = {"slot": "inverter", "profile": "sunspec_der", "ratings": {"power_kw": 5.0}, "failsafe": {"timeout_s": 600, "value": 1000},
+ROOF = {"slot": "inverter", "profile": "sunspec_der", "ratings": {"power_kw": 5.0},
+        "failsafe": {"timeout_s": 600, "value": 1000},
         "limits": {"export_kw": LIMIT_KW, "write_interval_s": 0}}  # fmt: skip
 CHARGER = {"slot": "charger", "profile": "alfen_ng9xx", "ratings": {"current_a": 16},
            "limits": {"import_kw": LIMIT_KW, "write_interval_s": 0}}  # fmt: skip

@@ -12,9 +12,10 @@ import yaml
 
 from feederloop.coupling.scenario import load_scenario
 from feederloop.hil.audit import read_audit
-from feederloop.hil.bench import load_bench
+from feederloop.hil.bench import bench_from, load_bench
 from feederloop.hil.emergency import EmergencyStop
 from feederloop.hil.preflight import preflight, stop_devices
+from feederloop.hil.recording import record
 from feederloop.hil.scan import scan
 from feederloop.hil.serving import BenchServer
 from feederloop.hil.session import run_with
@@ -100,6 +101,35 @@ def test_a_scan_finds_units_models_and_likely_profiles(bench):
     assert scan("tcp://127.0.0.1:9", timeout_s=0.2) == []
 
 
+@pytest.mark.parametrize(("mode", "code"), [("armed", 1), ("read_only", 0)])
+def test_phases_that_do_not_fit_are_told_with_the_key_that_is_to_be_mended(tmp_path, serve, mode, code):
+    _, _, url = serve("alfen_ng9xx", values={"phases_set": 3})
+    file = tmp_path / "bench.yaml"
+    file.write_text(
+        f"""devices:
+  - prosumer: home_04
+    slot: charger
+    profile: alfen_ng9xx
+    url: {url}
+    mode: {mode}
+    ratings:
+      current_a: 16
+      phases: 1
+""",
+        encoding="utf-8",
+    )
+    shown = feederloop("hil", "preflight", str(file), cwd=tmp_path)
+    assert shown.returncode == code
+    (line,) = shown.stderr.splitlines()
+    assert line == (
+        f"{file}:9: devices.0.ratings.phases = 1: home_04/charger: it is set to 3 phases, the bench says 1 "
+        "(allowed: 3, or set the device to 1)"
+    )
+    file.write_text(file.read_text(encoding="utf-8").replace("phases: 1", "phases: 3"), encoding="utf-8")
+    (finding,) = preflight(load_bench(file))
+    assert finding.problems == ()
+
+
 def test_a_device_is_read_once(bench):
     file, server = bench
     shown = feederloop("hil", "read", f"{file}:home_03/inverter", "--once", cwd=file.parent)
@@ -183,6 +213,26 @@ def test_serve_and_capture_work_hand_in_hand(tmp_path):
     assert {225.0, 250.0} & set(table[table.role == "voltage_l1"].value)
 
 
+@pytest.mark.parametrize(("there", "name"), [("a.parquet", "a.parquet"), ("a", "a.parquet"), ("b", "a.csv")])
+def test_a_capture_overwrites_nothing(bench, there, name):
+    file, _ = bench
+    (file.parent / there).write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        record(load_bench(file), file.parent / name, 0.1)
+    told = "not the name of a capture" if name.endswith("csv") else f"{file.parent / there}: exists already"
+    assert told in str(caught.value)
+    assert (file.parent / there).read_text(encoding="utf-8") == "mine"
+
+
+def test_a_bench_that_is_served_has_its_faults(tmp_path):
+    fault = {"fault": "silent", "from_s": 0, "for_s": 3600}
+    described = bench_from({"devices": [{**DEVICES[0], "url": "simulated", "faults": [fault]}]})
+    with BenchServer(described) as server:
+        url = server.urls["home_03/inverter"]
+        (finding,) = preflight(bench_from({"devices": [{**DEVICES[0], "url": url}]}))
+        assert finding.problems[0].startswith("does not answer")
+
+
 @pytest.mark.parametrize(
     ("url", "pace", "message"),
     [
@@ -206,7 +256,7 @@ def test_a_run_that_cannot_be_is_refused_before_anything_happens(tmp_path, url, 
 def test_however_a_run_is_ended_devices_are_safe(bench, ending):
     file, server = bench
     text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("ratings:", "failsafe: {timeout_s: 3}\n  ratings:"), encoding="utf-8")
+    file.write_text(text.replace("ratings:", "failsafe: {timeout_s: 3}\n  ratings:", 1), encoding="utf-8")
     roof = server.server.devices["home_03/inverter"]
     out = file.parent / "run"
     changes = ["--set", "scheme=uncoordinated", "--set", "time.step_s=60", "--set", "time.interval_s=300"]

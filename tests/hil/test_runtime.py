@@ -83,10 +83,12 @@ def test_a_hung_run_leaves_devices_in_the_default_envelope(tmp_path):
 def test_devices_on_one_line_share_its_link_and_take_turns(tmp_path):
     from feederloop.hil.profile import load_profile
     from feederloop.hil.simulated.device import SimulatedDevice
+    from feederloop.hil.simulated.physics import Ratings
     from feederloop.hil.simulated.server import DeviceServer
 
     profile = load_profile("alfen_ng9xx")
-    sockets = {str(unit): SimulatedDevice(profile, unit=unit) for unit in (1, 2)}
+    ratings = Ratings(phases=1)
+    sockets = {str(unit): SimulatedDevice(profile, unit=unit, ratings=ratings) for unit in (1, 2)}
     # A port that was free a moment ago: both sockets of the station answer there.
     with DeviceServer({"probe": SimulatedDevice(profile)}) as probe:
         url = probe.urls["probe"]

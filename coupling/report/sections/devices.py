@@ -40,7 +40,7 @@ def make(facts: Facts) -> Section | None:
     charts = (
         Chart(
             "device", "Asked for and measured", "Power asked of a device, sent to it and measured over time",
-            "shaded: not heard well", control="device",
+            "shaded: not heard well, or not obeying", control="device",
         ),
     )  # fmt: skip
     return Section(
