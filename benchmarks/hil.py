@@ -25,6 +25,7 @@ from feederloop.hil.clock import ClockSimulator
 from feederloop.hil.profile import load_profile
 from feederloop.hil.serving import BenchServer
 from feederloop.hil.simulated.device import SimulatedDevice
+from feederloop.hil.simulated.physics import Ratings
 from feederloop.hil.simulated.server import DeviceServer
 from feederloop.hil.station import Pace, Station
 from feederloop.hil.transport import open_transport
@@ -64,7 +65,9 @@ def serve(count: int, dead: int, urls: Any, over: Any) -> None:
 def serve_chargers(count: int, dead: int, urls: Any, over: Any) -> None:
     """Serve simulated chargers from a process of their own."""
     profile = load_profile("alfen_ng9xx")
-    devices = {str(number): SimulatedDevice(profile, any_unit=True) for number in range(count)}
+    devices = {
+        str(number): SimulatedDevice(profile, ratings=Ratings(phases=1), any_unit=True) for number in range(count)
+    }
     with DeviceServer(devices) as server:
         urls.put(server.urls)
         over.wait()

@@ -29,8 +29,6 @@ def simulated_device(entry: DeviceEntry, clock: Callable[[], float]) -> Simulate
         values[str(failsafe.timeout_role)] = failsafe.timeout_s or FAILSAFE_S
     if failsafe.enable_role in roles:
         values[str(failsafe.enable_role)] = 1
-    if "phases_set" in roles and ratings.phases in profile.point("phases_set").enum.values():
-        values["phases_set"] = ratings.phases
     return SimulatedDevice(
         profile,
         ratings=Ratings(

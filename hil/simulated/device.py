@@ -271,6 +271,9 @@ class SimulatedDevice:
         for role, text in identity.items():
             if self.profile.has(role) and self.profile.point(role).type == "string":
                 self.image.put(role, text)
+        phases = self.ratings.phases
+        if self.profile.has("phases_set") and phases in self.profile.point("phases_set").enum.values():
+            self.image.put("phases_set", phases)
         for role, value in self._values.items():
             self.image.put(role, value)
         for point in self.profile.points:
