@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from feederloop.coupling.compare.command import compare
 from feederloop.coupling.envelope_cli import app as envelope_app
@@ -25,8 +26,20 @@ if TYPE_CHECKING:
 
 COMPLETE, RUN_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; say so where it is interrupted and has no more to say, as before a run has begun."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="feederloop",
+    cls=_Commands,
     help="Local energy markets of prosumers with EVs and PV inside dynamic operating envelopes.",
     no_args_is_help=True,
     add_completion=False,

@@ -156,7 +156,8 @@ def run_scenario(
         _remove(folder, created)
         raise
     except BaseException as error:
-        replace(status, status="failed", message=f"{type(error).__name__}: {error}", ended=wall_time()).write(folder)
+        ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        replace(status, status=ended, message=f"{type(error).__name__}: {error}", ended=wall_time()).write(folder)
         raise
     result = _finish(scenario, folder, status, outcome)
     if onlooker is not None:

@@ -27,7 +27,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Table:
-    """A small table; the last column may be a verdict (`kept` or `violated`)."""
+    """A small table."""
 
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
