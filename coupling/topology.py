@@ -3,25 +3,27 @@
 Reports and live pages draw their map from this (`report/map.js`). Places come from the network's coordinates; where it
 has none, or several buses share theirs, the network is laid out as a tree along its cables.
 
+A run leaves its topology in its folder; whoever reads it from there does without the programs for networks, which take
+longer to import than a report to make.
+
 Public: `Topology`, `write_topology(folder, net)`, `topology_of(run)`.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
-import pandapower as pp
 import pandas as pd
 from numpy.typing import NDArray
-from pandapower.topology import create_nxgraph
 
 from feederloop.coupling.results import Run
 from feederloop.coupling.status import write_whole
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.grid.networks import connection_points, load_network
+
+if TYPE_CHECKING:
+    import pandapower as pp
 
 TOPOLOGY_FILE = "topology.json"
 
@@ -65,7 +67,7 @@ class Topology:
     source: int
 
     @classmethod
-    def from_network(cls, net: pp.pandapowerNet, points: pd.DataFrame | None = None) -> "Topology":
+    def from_network(cls, net: "pp.pandapowerNet", points: pd.DataFrame | None = None) -> "Topology":
         """Place a network on a plane.
 
         Args:
@@ -73,6 +75,8 @@ class Topology:
             points: Its connection points, columns `name`, `bus`, `phase`; by default those of its loads.
         """
         if points is None:
+            from feederloop.simulators.grid.networks import connection_points
+
             points = connection_points(net)
         position = pd.Index(net.bus.index)
         ends = np.concatenate([net.line[["from_bus", "to_bus"]], net.trafo[["hv_bus", "lv_bus"]]])
@@ -110,7 +114,7 @@ class Topology:
         }
 
 
-def write_topology(folder: Path, net: pp.pandapowerNet) -> None:
+def write_topology(folder: Path, net: "pp.pandapowerNet") -> None:
     """Leave a network's topology in the folder of a run, so that its map needs the network no more."""
     content = json.dumps(Topology.from_network(net).as_dict(), allow_nan=False, separators=(",", ":"))
     write_whole(folder / TOPOLOGY_FILE, content)
@@ -125,6 +129,8 @@ def topology_of(run: Run) -> dict[str, Any] | None:
         return dict(json.loads((run.folder / TOPOLOGY_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         pass
+    from feederloop.simulators.grid.networks import load_network
+
     try:
         grid = run.scenario["grid"]
         return Topology.from_network(load_network(grid["network"], feeders=grid.get("feeders", 1))).as_dict()
@@ -132,7 +138,7 @@ def topology_of(run: Run) -> dict[str, Any] | None:
         return None
 
 
-def _coordinates(net: pp.pandapowerNet) -> Floats | None:
+def _coordinates(net: "pp.pandapowerNet") -> Floats | None:
     """[buses, 2] The network's own coordinates, y upward; None where they are missing or shared by many buses."""
     if "geo" not in net.bus:
         return None
@@ -148,8 +154,11 @@ def _coordinates(net: pp.pandapowerNet) -> Floats | None:
     return places
 
 
-def _tree(net: pp.pandapowerNet, source: int) -> Floats:
+def _tree(net: "pp.pandapowerNet", source: int) -> Floats:
     """[buses, 2] Cable length from the source to the right, ends of the feeder one below the other, y upward."""
+    import networkx as nx
+    from pandapower.topology import create_nxgraph
+
     graph = create_nxgraph(net, multi=False)
     parts = sorted(nx.connected_components(graph), key=lambda part: (source not in part, min(part)))
     trafo_km = TRANSFORMER_SHARE * max(float(net.line.length_km.sum()) / 4, 1e-3)

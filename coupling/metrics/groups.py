@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from feederloop.coupling.metrics.network import congestion, phase_imbalance, vol
 from feederloop.coupling.metrics.people import cost, fairness
 from feederloop.coupling.metrics.tables import Group, RunFacts, Tables
 from feederloop.coupling.metrics.trade import energy_imbalance, market, price
-from feederloop.coupling.watch import SimulatorTiming
+
+if TYPE_CHECKING:
+    from feederloop.coupling.watch import SimulatorTiming
 
 GROUPS: Mapping[str, Callable[[Tables, RunFacts], Group]] = {
     "voltage": voltage,
@@ -39,7 +41,7 @@ def summarise(tables: Tables, facts: RunFacts) -> dict[str, Group]:
 
 def compute(
     wall_s: float,
-    timings: Mapping[str, SimulatorTiming],
+    timings: Mapping[str, "SimulatorTiming"],
     began_at: Mapping[int, float] | None = None,
     interval_s: int = 1800,
 ) -> dict[str, Any]:

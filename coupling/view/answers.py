@@ -8,16 +8,12 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import pandas as pd
-
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.headlines import cards
 from feederloop.coupling.report.timeline import Timeline
 from feederloop.coupling.results import Run
-from feederloop.coupling.scenario.load import scenario_from
-from feederloop.coupling.topology import Topology
+from feederloop.coupling.topology import topology_of
 from feederloop.coupling.view.store import Columns, Span, Store
-from feederloop.simulators.grid.networks import load_network
 
 MOST_POINTS = 1000
 _STEPPED = ("connection_point", "grid", "grid_bus", "grid_branch", "ev")
@@ -61,7 +57,7 @@ class Answers:
                 "transformer_percent": facts.limits.transformer_loading_percent,
             },
             "tables": {name: self.store.rows(name) for name in run.tables},
-            "map": self._map.as_dict() if self._map is not None else None,
+            "map": self._map,
             "page": {"time": line.as_dict() if line else None, "prosumers": self._prosumers},
         }
 
@@ -128,13 +124,13 @@ class Answers:
         step = min(max(math.floor((at - start) / line.step_s), 0), line.steps - 1)
         at = start + step * line.step_s
         points = self.store.moment("connection_point", "prosumer", _POINT_COLUMNS, at)
-        names = map_.points if map_ is not None else [one["name"] for one in self._prosumers]
+        names = map_["points"]["name"] if map_ is not None else [one["name"] for one in self._prosumers]
         told: dict[str, Any] = {"at": at, "points": _aligned(points, names, _POINT_COLUMNS)}
         if map_ is not None:
             volts = ("v_a_v", "v_b_v", "v_c_v")
-            told["buses"] = _aligned(self.store.moment("grid_bus", "bus", volts, at), map_.buses.tolist(), volts)
+            told["buses"] = _aligned(self.store.moment("grid_bus", "bus", volts, at), map_["buses"]["name"], volts)
             loading = ("loading_a_percent", "loading_b_percent", "loading_c_percent")
-            told["branches"] = _aligned(self.store.moment("grid_branch", "branch", loading, at), map_.branches, loading)
+            told["branches"] = _aligned(self.store.moment("grid_branch", "branch", loading, at), map_["branches"]["name"], loading)
         return told
 
     @cached_property
@@ -147,14 +143,9 @@ class Answers:
         return [{"name": name, **row} for name, row in zip(facts.names, rows, strict=True)]
 
     @cached_property
-    def _map(self) -> Topology | None:
-        """The feeder; None where the run's network cannot be loaded any more."""
-        try:
-            grid = scenario_from(self._run.scenario).grid
-            points = pd.DataFrame(self._prosumers)[["name", "bus", "phase"]]
-            return Topology.from_network(load_network(grid.network, feeders=grid.feeders), points)
-        except (ValueError, KeyError, OSError):
-            return None
+    def _map(self) -> dict[str, Any] | None:
+        """The feeder as of `Topology.as_dict`; None where it cannot be told any more."""
+        return topology_of(self._run)
 
 
 def _clipped(span: Span | None, line: Timeline) -> Span:

@@ -1,6 +1,8 @@
 """Where a map draws things: every bus, branch and connection point once, in places that say how they are connected."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandapower as pp
@@ -105,3 +107,11 @@ def assert_whole(found, net):
     assert len(as_sent["buses"]["x"]) == len(as_sent["buses"]["name"]) == len(found.buses)
     assert len(as_sent["branches"]["from"]) == len(as_sent["branches"]["name"]) == len(found.branches)
     assert len(as_sent["points"]["bus"]) == len(as_sent["points"]["name"]) == len(found.points)
+
+
+def test_whoever_shows_a_run_does_without_the_programs_that_made_it() -> None:
+    """They take longer to import than a report to make, or a month to open."""
+    shown = "feederloop.coupling." + ", feederloop.coupling.".join(("report", "view.app", "view.answers", "plots"))
+    code = f"import {shown}, sys; print({{'pandapower', 'mosaik', 'numba', 'scipy'}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
