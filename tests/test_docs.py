@@ -1,8 +1,12 @@
-"""What the pages for users show is what happens: commands, code, links, targets of make."""
+"""What the pages for users show is what happens: commands, code, links, targets of make.
 
+Commands run in this process, as what they import takes most of them longer than what they do.
+"""
+
+import contextlib
+import io
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +17,12 @@ import pytest
 import typer
 import yaml
 
-from feederloop.coupling.cli import app
+from feederloop.coupling.cli import app, main
 from feederloop.coupling.scenario import load_scenario, shipped_scenarios
 from feederloop.coupling.scenario.model import scenario_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-COMMAND = Path(sys.executable).with_name("feederloop")
 ANYTHING = "…"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 
@@ -45,38 +48,29 @@ def runnable(page: Path) -> bool:
     return bool(blocks(page, "python")) or any(line.startswith("feederloop ") for line in typed)
 
 
-def check_command(typed: str, shown: str, folder: Path) -> None:
-    done = subprocess.run(
-        [str(COMMAND), *shlex.split(typed)[1:]],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+def check_command(typed: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", shlex.split(typed))
+    said, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    told = said.getvalue().strip("\n")
     refused = re.search(r"^\d+ problems?$", shown, flags=re.MULTILINE) is not None
-    assert done.returncode == (2 if refused else 0), f"$ {typed}\n{done.stdout}"
+    assert code == (2 if refused else 0), f"$ {typed}\n{told}"
     if shown:
         pattern = re.escape(shown).replace(re.escape(ANYTHING), ".*?")
-        assert re.fullmatch(pattern, done.stdout.strip("\n"), flags=re.DOTALL), f"$ {typed}\n{done.stdout}"
+        assert re.fullmatch(pattern, told, flags=re.DOTALL), f"$ {typed}\n{told}"
 
 
-def check_code(code: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, f"{code}\n{done.stderr}"
+def check_code(code: str, page: Path) -> None:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, name(page), "exec"), {"__name__": "__main__"})
     promised = re.findall(r"^print\(.*  # (.*)$", code, flags=re.MULTILINE)
     if promised:
-        assert done.stdout.splitlines() == promised
+        assert said.getvalue().splitlines() == promised
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
@@ -145,16 +139,19 @@ ELSEWHERE = {"docs/how-to/envelopes-without-a-scenario.md": "tests/coupling/test
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page) and name(page) not in ELSEWHERE], ids=name)
-def test_what_a_page_says_to_type_does_what_it_shows(page: Path, tmp_path: Path) -> None:
+def test_what_a_page_says_to_type_does_what_it_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     if name(page) in GIVEN:
         GIVEN[name(page)](page, tmp_path)
     for language, text in blocks(page, "console", "python"):
         if language == "python":
-            check_code(text, tmp_path)
+            check_code(text, page)
             continue
         for typed, shown in commands(text):
             if typed.startswith("feederloop "):
-                check_command(typed, shown, tmp_path)
+                check_command(typed, shown, monkeypatch)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -130,7 +130,9 @@ class Answers:
             volts = ("v_a_v", "v_b_v", "v_c_v")
             told["buses"] = _aligned(self.store.moment("grid_bus", "bus", volts, at), map_["buses"]["name"], volts)
             loading = ("loading_a_percent", "loading_b_percent", "loading_c_percent")
-            told["branches"] = _aligned(self.store.moment("grid_branch", "branch", loading, at), map_["branches"]["name"], loading)
+            told["branches"] = _aligned(
+                self.store.moment("grid_branch", "branch", loading, at), map_["branches"]["name"], loading
+            )
         return told
 
     @cached_property
