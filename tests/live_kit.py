@@ -26,7 +26,7 @@ class LiveRun:
     `bench` names a home whose inverter is a device of a bench.
     """
 
-    def __init__(self, folder: Path, *, days: float = 0.125, bench: str = "", **overrides: Any) -> None:
+    def __init__(self, folder: Path, *, days: float = 1 / 24, bench: str = "", **overrides: Any) -> None:
         self.folder = folder / "run"
         self.page = LivePage(Access(port=0, chosen_token=TOKEN))
         self.scenario: Scenario = load_scenario("minimal", days=days, overrides=overrides)

@@ -106,11 +106,11 @@ def _look_back(browser: Browser, run: Run, troubles: list[str]) -> None:
             expect(page.locator("#prosumer")).to_have_value("1")
             page.select_option("#table", "connection_point")
             page.check("#only")
-            expect(page.locator("#where")).to_contain_text("of 36")
+            expect(page.locator("#where")).to_contain_text("of 12")
             with page.expect_download() as downloading:
                 page.click("#download")
             text = downloading.value.path().read_text().splitlines()
-            assert len(text) == 37
+            assert len(text) == 13
             assert text[0].startswith('"time","prosumer"')
             assert fits(page)
         for size, scheme in ((DESKTOP, "light"), (PHONE, "dark")):

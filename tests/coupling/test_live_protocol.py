@@ -115,7 +115,7 @@ def test_a_viewer_that_does_not_read_holds_up_nobody(tmp_path: Path) -> None:
         asleep = socket.socket()
         asleep.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         asleep.connect(("127.0.0.1", live.page.port))
-        with connect(f"ws://127.0.0.1:{live.page.port}/watch", sock=asleep, max_queue=1) as sleeper:
+        with connect(f"ws://127.0.0.1:{live.page.port}/watch", sock=asleep, max_queue=1, close_timeout=0.1) as sleeper:
             sleeper.send("{}")
             assert quick.act("stop") == "this run has no bench to stop"
             assert live.finish().status == "complete"

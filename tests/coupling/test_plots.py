@@ -15,17 +15,14 @@ from feederloop.coupling.plots.choice import Choice
 from feederloop.coupling.plots.network import duration
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.results import Run
-from feederloop.coupling.run import run
 from feederloop.simulators.errors import InputError
 
 HOSTILE = "<script>alert(1)</script>$\\frac$&"
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    out = tmp_path_factory.mktemp("plots") / "run"
-    assert run("minimal", out=out, days=1 / 12, progress=False).status == "complete"
-    return Run(out)
+def result(short_runs):
+    return Run(short_runs / "doe_lem")
 
 
 def text_of(file):
