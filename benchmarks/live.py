@@ -3,9 +3,9 @@
 Goals: handing a step over takes the clock's thread under 50 us; a 907-node feeder stepped ten times a second by the
 clock on the wall begins 99 of 100 steps within 20 ms whether nobody watches, five viewers do, or one of them reads
 slowly, and the quick ones are shown 95 of 100 steps; steps of an accelerated run take at most 5 % longer with five
-viewers than without a page; a run of 30 days of 55 homes is open in the viewer within 2 s, which are facts, curves and
-the map of a moment. Viewers are another process, as browsers are. What else runs on the machine only ever adds: of
-several rounds the best counts.
+viewers than without a page; a run of 30 days of 55 homes is open in the viewer within 2 s, from the
+command to facts, curves and the map of a moment. Viewers are another process, as browsers are. What else runs on the
+machine only ever adds: of several rounds the best counts.
 """
 
 import asyncio
@@ -13,11 +13,14 @@ import contextlib
 import itertools
 import json
 import multiprocessing
+import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,11 +34,9 @@ from rich.table import Table
 from websockets.asyncio.client import connect
 
 from feederloop.coupling.live.page import LivePage
-from feederloop.coupling.results import open_run
 from feederloop.coupling.run import run_scenario
 from feederloop.coupling.scenario import Scenario, load_scenario
 from feederloop.coupling.serve.access import Access
-from feederloop.coupling.view.answers import Answers
 from feederloop.hil.clock import ClockSimulator
 from feederloop.simulators.recorder.observing import observer_of
 
@@ -191,17 +192,29 @@ def month(folder: Path, out: Path) -> None:
     (out / "status.json").write_text(json.dumps({**status, "duration_s": DAYS * 86400, "reached_s": DAYS * 86400}))
 
 
-def opening_s(folder: Path) -> tuple[float, float, int]:
-    """Return how long it takes until the viewer shows a run, best of some rounds: s, s of processor time, rows."""
-    times, rows = [], 0
+def opening_s(folder: Path) -> float:
+    """Return how long it takes from the command until the viewer has told what its page asks first, best of some, s."""
+    times = []
     for _ in range(ROUNDS):
-        began, before = time.perf_counter(), time.process_time()
-        answers = Answers(open_run(folder))
-        rows = sum(answers.overview()["tables"].values())
-        answers.curves(None, None)
-        answers.moment(0.0)
-        times.append((time.perf_counter() - began, time.process_time() - before))
-    return *min(times), rows
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "feederloop.coupling.cli", "view", str(folder), "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewer:
+            assert viewer.stdout is not None
+            url = viewer.stdout.readline().split()[1]
+            try:
+                for asked in ("", "api/run", "api/curves", "api/moment?at=0"):
+                    with urllib.request.urlopen(url + asked, timeout=60) as answer:
+                        answer.read()
+                times.append(time.perf_counter() - began)
+            finally:
+                viewer.terminate()
+    return min(times)
+
+
+def children_s() -> float:
+    """Return processor time of all programs that were started here and have ended, s."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -236,13 +249,11 @@ def main() -> int:
         row("steps of an accelerated quarter of a day, five viewers", f"{watched:.2f} s, {ratio:.3f} of {alone:.2f} s")
         row("  cost of the page", f"{ratio - 1:+.1%}", "5 %", ratio <= COST_LIMIT)
         month(scratch / "day", scratch / "month")
-        seconds, busy_s, rows = opening_s(scratch / "month")
-        row(
-            f"{DAYS} days of 55 homes open ({rows / 1e6:.1f} million rows)",
-            f"{seconds:.2f} s ({busy_s:.2f} s of processor time)",
-            "2 s",
-            seconds <= OPEN_LIMIT_S,
-        )
+        before_s = children_s()
+        seconds = opening_s(scratch / "month")
+        busy_s = (children_s() - before_s) / ROUNDS
+        found = f"{seconds:.2f} s ({busy_s:.2f} s of processor time)"
+        row(f"{DAYS} days of 55 homes open", found, "2 s", seconds <= OPEN_LIMIT_S)
     console.print(table)
     return 0 if met_all else 1
 

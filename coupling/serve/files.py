@@ -1,9 +1,13 @@
-"""The files that pages load: a short list by name, so that no request can ask for another."""
+"""The files that pages load: a short list by name, so that no request can ask for another.
+
+Pages themselves are made when the server is: each fills the frame that all have in common (`page.html`).
+"""
 
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import PurePosixPath
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,10 +37,18 @@ def file_routes(listed: Mapping[str, tuple[str, str]]) -> list[Route]:
 
 
 def _route(path: str, package: str, name: str) -> Route:
-    content = files(package).joinpath(name).read_bytes()
+    content = _content(package, name)
     kind = TYPES[PurePosixPath(name).suffix]
 
     async def answer(request: Request) -> Response:
         return Response(content, media_type=kind)
 
     return Route(path, answer)
+
+
+def _content(package: str, name: str) -> bytes:
+    if not name.endswith(".html"):
+        return files(package).joinpath(name).read_bytes()
+    loader = FunctionLoader(lambda frame: files(_SERVE).joinpath(frame).read_text(encoding="utf-8"))
+    pages = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return pages.from_string(files(package).joinpath(name).read_text(encoding="utf-8")).render().encode()

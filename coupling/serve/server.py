@@ -101,6 +101,7 @@ def _bound(access: Access) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((access.host, port))
+            listening.listen()  # whoever is quicker than the server waits, and is not refused
         except OSError as error:
             listening.close()
             reason = error.strerror or error

@@ -159,6 +159,15 @@ def test_exit_code_says_how_the_run_ended(
     assert ("Run failed: grid at 600 s: no solution\n" in capsys.readouterr().err) == (status == "failed")
 
 
+def test_an_interrupted_start_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_checked", interrupted)
+    assert call(monkeypatch, "run", "minimal", "--quiet") == 130
+    assert capsys.readouterr() == ("", "Interrupted.\n")
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_input_that_is_refused_when_the_run_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], runs: list[dict[str, Any]]
