@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that help answers at once.
 import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from feederloop.hil.transport import ModbusTransport
 
@@ -84,13 +86,9 @@ def read(
     transport = _device(device, profile, unit)
 
     async def follow() -> None:
-        from rich.live import Live
-
         from feederloop.hil.screens import readings_table
 
-        console = _console()
-        live = None if once else Live(console=console, auto_refresh=False)
-        with live or contextlib.nullcontext():
+        with _screen(changing=not once) as show:
             while True:
                 reason = await transport.prepare()
                 if reason and once:
@@ -99,13 +97,11 @@ def read(
                     raise typer.Exit(NOT_SAFE)
                 known = transport.profile
                 readings = await transport.read([point.role for point in known.points if point.readable])
-                table = readings_table(known, readings, f"{device} · {time.strftime('%H:%M:%S')}")
-                if live is None:
-                    console.print(table)
+                show(readings_table(known, readings, f"{device} · {time.strftime('%H:%M:%S')}"))
+                if once:
                     transport.close()
                     await asyncio.sleep(0)
                     return
-                live.update(table, refresh=True)
                 await asyncio.sleep(1.0)
 
     asyncio.run(follow())
@@ -197,19 +193,17 @@ def monitor(
     once: Annotated[bool, typer.Option("--once", help="Show once and end.")] = False,
 ) -> None:
     """Show the devices of a run while it goes on."""
-    from rich.live import Live
-
     from feederloop.hil.recording import newest_state, read_state
     from feederloop.hil.screens import monitor_table
 
     file = newest_state(folder)
-    with contextlib.suppress(KeyboardInterrupt), Live(console=_console(), auto_refresh=False) as live:
+    with contextlib.suppress(KeyboardInterrupt), _screen(changing=not once) as show:
         while True:
             state = read_state(file)
             silent_s = time.time() - state["wall"] if state["status"] == "running" else 0.0
             status = f"NO NEWS FOR {silent_s:.0f} s: was it killed?" if silent_s > SILENT_S else state["status"]
             title = f"{file.parent.parent} · {status}" + (f" · STOPPED: {state['stop']}" if state["stop"] else "")
-            live.update(monitor_table(state, title), refresh=True)
+            show(monitor_table(state, title))
             if once or state["status"] == "ended":
                 return
             time.sleep(0.5)
@@ -252,6 +246,19 @@ def _units(text: str) -> list[int]:
             )
         units += range(int(first), int(last or first) + 1)
     return units
+
+
+@contextlib.contextmanager
+def _screen(*, changing: bool) -> Iterator[Callable[["Table"], None]]:
+    """Show tables, each in the place of the one before; where there is no place (a file, a pipe), one after another."""
+    from rich.live import Live
+
+    console = _console()
+    if not (changing and console.is_terminal):
+        yield console.print
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda table: live.update(table, refresh=True)
 
 
 def _console() -> "Console":

@@ -124,7 +124,8 @@ def stop_devices(bench: Bench, stop: EmergencyStop) -> dict[str, bool]:
 
         async def one(entry: DeviceEntry) -> bool:
             device = HeldDevice(entry, bench, transports[entry.name], clock=clock, audit=audit, stop=stop)
-            until = clock() + STOP_PATIENCE_S
+            # A run that stops it too may have written just now: then the device wants its pause first.
+            until = clock() + STOP_PATIENCE_S + 2 * entry.device_profile.transport.min_write_interval_s
             while True:
                 await device.cycle()
                 if device.snapshot.state is State.STOPPED and device.statistics.writes > 0:

@@ -6,7 +6,7 @@ Public: `profiles_table()`, `points_table(profile)`, `scan_table(found)`, `prefl
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -151,5 +151,8 @@ def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         numeric = column.split()[-1] in ("kW", "%", "ms", "kWh", "s", "mean", "p99", "unit", "address")
-        table.add_column(column, justify="right" if numeric and column not in ("unit", "address") else "left")
+        justify: Literal["left", "right"] = "right" if numeric and column not in ("unit", "address") else "left"
+        # On a narrow terminal names go on in the next line: half of a name is none.
+        least = 6 if column == "verdict" else None
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column == "device", min_width=least)
     return table

@@ -7,6 +7,7 @@ import time
 import pytest
 import yaml
 
+from feederloop.hil.audit import read_audit
 from feederloop.hil.bench import load_bench
 from feederloop.hil.serving import BenchServer
 
@@ -14,6 +15,7 @@ TIMEOUT_S = 3
 DRIVER = """
 import sys, time
 from pathlib import Path
+from feederloop.hil.audit import read_audit
 from feederloop.hil.bench import load_bench
 from feederloop.hil.station import Pace, Station
 from feederloop.hil.supervisor import Command
@@ -69,3 +71,5 @@ def test_devices_of_a_killed_process_go_to_their_fail_safe_within_their_time(tmp
             driver.kill()
             driver.communicate()
         eventually(server, FALLEN, TIMEOUT_S + 15)
+    log = read_audit(tmp_path / "audit.jsonl")
+    assert {line["device"] for line in log if line["kind"] == "write"} == set(server.urls), "the log is whole"
