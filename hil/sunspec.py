@@ -2,8 +2,7 @@
 
 Public: `model_layout(model_id) -> ModelLayout`, `resolve(profile, places) -> Profile` (its points filled in with
 absolute addresses), `nominal_places(profile) -> tuple[ModelPlace, ...]` (one model after the other from the first base
-address), `find_base`/`walk` (discovery, given a function that reads holding registers), `ROLES` (which model point has
-which role).
+address), `find_base`/`walk` (discovery, given a function that reads holding registers).
 
 The definitions are data files that ship inside pysunspec2 (Apache-2.0); nothing of its code is used. Its own search
 looks in the working folder first, so that a stray file there could move a register: here they are read from the
@@ -18,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from feederloop.hil.profile import BASE_UNITS, Point, PointType, Profile
+from feederloop.hil.sunspec_roles import ROLES
 from feederloop.simulators.errors import InputError
 
 MARKER = (0x5375, 0x6E53)
@@ -66,119 +66,6 @@ _MISSING: Mapping[str, int] = {
 """What a type holds where the device does not implement the point; accumulators hold 0 and cannot be told from 0."""
 
 _UNITS: Mapping[str, str] = {"Secs": "s", "Pct": "%", "WH": "Wh", "Var": "var", "C": "degC"}
-
-_MEASURED = {
-    "A": "current_total",
-    "AphA": "current_l1",
-    "AphB": "current_l2",
-    "AphC": "current_l3",
-    "PhVphA": "voltage_l1",
-    "PhVphB": "voltage_l2",
-    "PhVphC": "voltage_l3",
-    "W": "power_total",
-    "Hz": "frequency",
-    "VA": "apparent_power",
-    "VAr": "reactive_power",
-    "WH": "energy_total",
-    "TmpCab": "temperature",
-    "St": "state",
-}
-ROLES: Mapping[int, Mapping[str, str]] = {
-    1: {"Mn": "manufacturer", "Md": "model", "Vr": "firmware", "SN": "serial_number"},
-    **dict.fromkeys((101, 102, 103, 111, 112, 113), _MEASURED),
-    120: {
-        "DERTyp": "der_type",
-        "WRtg": "rated_power",
-        "VARtg": "rated_apparent_power",
-        "WHRtg": "capacity",
-        "MaxChaRte": "power_charge_max",
-        "MaxDisChaRte": "power_discharge_max",
-    },
-    121: {"WMax": "power_max_set", "VAMax": "apparent_power_max_set"},
-    123: {
-        "Conn": "connect",
-        "WMaxLimPct": "power_limit_pct_set",
-        "WMaxLimPct_WinTms": "power_limit_window_s",
-        "WMaxLimPct_RvrtTms": "power_limit_reversion_s",
-        "WMaxLimPct_RmpTms": "power_limit_ramp_s",
-        "WMaxLim_Ena": "power_limit_enable",
-    },
-    124: {
-        "WChaMax": "storage_power_max",
-        "StorCtl_Mod": "storage_control",
-        "MinRsvPct": "reserve",
-        "ChaState": "soc",
-        "ChaSt": "storage_state",
-        "OutWRte": "discharge_rate_pct_set",
-        "InWRte": "charge_rate_pct_set",
-        "InOutWRte_RvrtTms": "storage_reversion_s",
-    },
-    203: {
-        "A": "current_total",
-        "AphA": "current_l1",
-        "AphB": "current_l2",
-        "AphC": "current_l3",
-        "PhVphA": "voltage_l1",
-        "PhVphB": "voltage_l2",
-        "PhVphC": "voltage_l3",
-        "Hz": "frequency",
-        "W": "power_total",
-        "WphA": "power_l1",
-        "WphB": "power_l2",
-        "WphC": "power_l3",
-        "TotWhExp": "energy_export",
-        "TotWhImp": "energy_import",
-    },
-    701: {
-        "InvSt": "state",
-        "ConnSt": "connection_state",
-        "W": "power_total",
-        "VA": "apparent_power",
-        "Var": "reactive_power",
-        "A": "current_total",
-        "LNV": "voltage",
-        "Hz": "frequency",
-        "TotWhInj": "energy_export",
-        "TotWhAbs": "energy_import",
-        "WL1": "power_l1",
-        "WL2": "power_l2",
-        "WL3": "power_l3",
-        "AL1": "current_l1",
-        "AL2": "current_l2",
-        "AL3": "current_l3",
-        "VL1": "voltage_l1",
-        "VL2": "voltage_l2",
-        "VL3": "voltage_l3",
-        "TmpCab": "temperature",
-    },
-    702: {
-        "WMaxRtg": "rated_power",
-        "VAMaxRtg": "rated_apparent_power",
-        "WChaRteMaxRtg": "power_charge_max",
-        "WDisChaRteMaxRtg": "power_discharge_max",
-        "WMax": "power_max_set",
-    },
-    703: {"ES": "connect"},
-    704: {
-        "WMaxLimPctEna": "power_limit_enable",
-        "WMaxLimPct": "power_limit_pct_set",
-        "WMaxLimPctRvrt": "power_limit_pct_fallback",
-        "WMaxLimPctEnaRvrt": "power_limit_enable_fallback",
-        "WMaxLimPctRvrtTms": "power_limit_reversion_s",
-        "WMaxLimPctRvrtRem": "power_limit_reversion_left",
-        "WSetEna": "power_set_enable",
-        "WSetMod": "power_set_mode",
-        "WSet": "power_set",
-        "WSetRvrt": "power_set_fallback",
-        "WSetEnaRvrt": "power_set_enable_fallback",
-        "WSetRvrtTms": "power_set_reversion_s",
-        "WSetRvrtRem": "power_set_reversion_left",
-        "WRmp": "power_ramp_pct_per_s",
-    },
-    713: {"WHRtg": "capacity", "WHAvail": "energy_stored", "SoC": "soc", "SoH": "health"},
-    715: {"DERHb": "device_heartbeat", "ControllerHb": "controller_heartbeat"},
-}
-"""Model point -> role. Where two models of a device give the same role, the first model wins."""
 
 
 @dataclass(frozen=True, slots=True)
