@@ -31,6 +31,7 @@ class Facts:
         self.run = run
         self.summary: Mapping[str, Any] = run.summary
         self._tables: dict[str, pd.DataFrame] = {}
+        self.damaged: list[str] = []
         self._elements: dict[tuple[str, ...], tuple[FloatArray, list[str]]] = {}
 
     @cached_property
@@ -64,9 +65,17 @@ class Facts:
     def table(self, name: str, *columns: str) -> pd.DataFrame | None:
         """A table's rows, None where it is absent, empty, or lacks a column."""
         if name not in self._tables:
-            self._tables[name] = self.run.table(name) if name in self.run.tables else pd.DataFrame()
+            self._tables[name] = self._read(name)
         table = self._tables[name]
         return None if table.empty or not set(columns) <= set(table.columns) else table
+
+    def _read(self, name: str) -> pd.DataFrame:
+        """Read a table; what is damaged counts as absent and is named in `damaged`."""
+        try:
+            return self.run.table(name) if name in self.run.tables else pd.DataFrame()
+        except InputError:
+            self.damaged.append(name)
+            return pd.DataFrame()
 
     @cached_property
     def prosumers(self) -> pd.DataFrame:

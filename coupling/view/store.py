@@ -47,18 +47,21 @@ class Store:
         self._columns: dict[tuple[str, ...], dict[str, str]] = {}
 
     def columns(self, table: str) -> dict[str, str]:
-        """Return the columns of a table with their SQL types; none where there is no such table."""
+        """Return the columns of a table with their SQL types; none where there is no such table or it is damaged."""
         if table not in self.run.tables:
             return {}
         files = self._files(table)
         if tuple(files) not in self._columns:
-            rows = self._ask("DESCRIBE SELECT * FROM read_parquet(?, union_by_name = true)", [files]).fetchall()
+            try:
+                rows = self._ask("DESCRIBE SELECT * FROM read_parquet(?, union_by_name = true)", [files]).fetchall()
+            except duckdb.Error:
+                return {}
             self._columns[tuple(files)] = {name: kind for name, kind, *_ in rows}
         return self._columns[tuple(files)]
 
     def rows(self, table: str) -> int:
-        """Return how many rows a table has."""
-        return int(self._select("count(*)", table).fetchall()[0][0])
+        """Return how many rows a table has; none can be read of one that is damaged."""
+        return 0 if not self.columns(table) else int(self._select("count(*)", table).fetchall()[0][0])
 
     def stamp(self, table: str) -> str | None:
         """Return the column that says when a row was, where there is one."""
@@ -143,6 +146,8 @@ class Store:
         if table not in self.run.tables:
             allowed = ", ".join(self.run.tables) or "none: the run has written no table"
             raise InputError("there is no such table", key="table", value=table, allowed=allowed)
+        if not self.columns(table):
+            raise InputError("this table is damaged and cannot be read", key="table", value=table)
 
     def _within(self, table: str, shown: Mapping[str, str]) -> dict[str, str]:
         """Leave out what needs columns that are not there; in our SQL columns stand in double quotes."""

@@ -103,6 +103,16 @@ def test_a_run_that_left_next_to_nothing_has_a_page(browser, folder, left):
         assert_draws(browser, folder)
 
 
+def test_damaged_tables_are_named_and_the_rest_is_there(folder):
+    assert "Damaged" not in read(folder).text
+    damaged = ["market", "settlement", "trades"]
+    for name in damaged:
+        (folder / f"{name}.parquet").write_bytes((folder / f"{name}.parquet").read_bytes()[:500])
+    page = read(folder)
+    assert "Damaged, and therefore not shown: market, settlement, trades." in page.text
+    assert page.sections == [name for name in SECTIONS["doe_lem"] if name not in ("market", "bills")]
+
+
 def test_tables_without_a_row_are_no_results(folder):
     for file in folder.glob("*.parquet"):
         pd.read_parquet(file).iloc[:0].to_parquet(file, index=False)

@@ -191,6 +191,19 @@ def test_a_run_that_goes_on_or_has_failed_shows_what_there_is(finished: Run, tmp
     assert set(moment["branches"]["loading_a_percent"]) == {None}
 
 
+def test_a_damaged_table_is_said_to_be_one_and_the_rest_is_shown(finished: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(finished.folder, folder)
+    file = folder / "trades.parquet"
+    file.write_bytes(file.read_bytes()[:500])
+    answers = Answers(open_run(folder))
+    assert answers.overview()["tables"]["trades"] == 0
+    assert answers.curves(None, "home_01")["market"] == {"at": []}
+    assert len(answers.curves(None, None)["points"]["at"]) == 36
+    with pytest.raises(InputError, match="damaged"):
+        answers.store.page("trades", None, {}, 0, 10)
+
+
 def test_an_older_run_lacks_columns_and_an_empty_one_everything(tmp_path: Path) -> None:
     (tmp_path / "status.json").write_text(json.dumps({"status": "running", "pid": 1, "host": "elsewhere"}))
     empty = Answers(open_run(tmp_path))
