@@ -40,7 +40,7 @@ live.panels = (() => {
   };
   const words = () => {
     const ms = greeting.page.time && known(frame.time_s) ? (page.data.time.start_s + frame.time_s) * 1000 : null;
-    by("clock").textContent = ms === null ? "" : `${page.day(ms)}, ${page.clock(ms)}`;
+    by("clock").textContent = ms === null ? (frame.status === "running" ? "preparing the first step" : "") : `${page.day(ms)}, ${page.clock(ms)}`;
     const share = known(frame.time_s) ? Math.min(frame.time_s * 1000 / page.span, 1) : 0;
     const pace = known(frame.step_wall_s) ? `, a step in ${frame.step_wall_s < 1 ? `${(1000 * frame.step_wall_s).toFixed(0)} ms` : `${frame.step_wall_s.toFixed(1)} s`}` : "";
     by("progress").textContent = `${(100 * share).toFixed(0)} %${frame.status === "running" ? pace : ""}`;
