@@ -204,15 +204,18 @@ def test_in_real_time_steps_keep_to_the_clock_with_devices_dead_and_alive(tmp_pa
 
 
 def test_what_a_device_sold_and_did_not_deliver_becomes_imbalance(tmp_path):
-    bench = three_devices()
-    entries = [entry.model_dump(exclude_none=True, exclude={"tls"}) for entry in bench.devices]
-    entries[0]["faults"] = [{"fault": "cut", "from_s": 1800, "for_s": 3600}]
+    (tmp_path / "sun.csv").write_text("time,kw\n0,5\n5400,0.4\n", encoding="utf-8")
+    entries = [entry.model_dump(exclude_none=True, exclude={"tls"}) for entry in three_devices().devices]
+    entries[0]["faults"] = [{"fault": "cut", "from_s": 1800, "for_s": 1800}]
+    entries[0]["drive"] = {"available_kw": {"path": str(tmp_path / "sun.csv"), "column": "kw"}}
     bench = bench_from({"devices": entries, "stop_file": str(tmp_path / "stop")})
     result = run_on_bench(street(2), bench, out=tmp_path / "run", progress=False)
     assert result.run.status == "complete", result.run.message
-    table = pd.read_parquet(tmp_path / "run" / "settlement.parquet").query("prosumer == 'home_01'").reset_index()
-    cut, others = table[1:3], table[[True, False, False, True]]
-    assert cut.traded_kwh.min() > 0.05, "it had sold before it was lost"
-    assert cut.meter_kwh.max() <= 0
-    assert cut.imbalance_kwh.tolist() == pytest.approx(cut.traded_kwh.tolist())
-    assert others.imbalance_kwh.abs().max() < 0.05
+    table = pd.read_parquet(tmp_path / "run" / "settlement.parquet").query("prosumer == 'home_01'")
+    (_, whole), (_, away), _, (_, dull) = table.iterrows()
+    assert abs(whole.imbalance_kwh) < 0.05
+    assert away.traded_kwh > 0.05, "it had sold before it was lost"
+    assert away.meter_kwh <= 0
+    assert away.imbalance_kwh == pytest.approx(away.traded_kwh)
+    assert 0.1 < dull.meter_kwh < dull.traded_kwh - 0.05, "it sold more than the sun then gave"
+    assert dull.imbalance_kwh == pytest.approx(dull.traded_kwh - dull.meter_kwh)
