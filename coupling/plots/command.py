@@ -40,10 +40,14 @@ def plot(run: Run, name: str, file: Path, choice: Choice | None = None) -> Path:
     for option in ("prosumer", "at"):
         if getattr(chosen, option) is not None and option not in kind.takes:
             raise InputError(f"figure {name} is not of one", key=f"--{option}", value=getattr(chosen, option))
+    facts = Facts(run)
     with styled():
         figure = Figure(figsize=(WIDTH_IN, kind.height_in), layout="constrained")
-        if not kind.draw(figure, Facts(run), chosen):
-            raise InputError(f"this run has no data for figure {name}", file=run.folder, key="NAME", value=name)
+        if not kind.draw(figure, facts, chosen):
+            damaged = f"; damaged: {', '.join(facts.damaged)}" if facts.damaged else ""
+            raise InputError(
+                f"this run has no data for figure {name}{damaged}", file=run.folder, key="NAME", value=name
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
         # Without the date: the same run gives the same bytes.
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)

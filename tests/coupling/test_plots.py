@@ -101,6 +101,13 @@ def test_what_cannot_be_drawn_is_said(result, tmp_path, name, file, choice, said
     assert not list(tmp_path.iterdir())
 
 
+def test_a_damaged_table_is_named(result, tmp_path):
+    folder = shutil.copytree(result.folder, tmp_path / "damaged")
+    (folder / "market.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="no data for figure prices; damaged: market"):
+        plot(Run(folder), "prices", tmp_path / "prices.svg")
+
+
 def test_names_are_drawn_as_they_are(result, tmp_path):
     folder = shutil.copytree(result.folder, tmp_path / "run")
     for file in folder.glob("*.parquet"):
