@@ -48,7 +48,7 @@ class Binding:
         value += worst(model.by_q, box.q_low_kvar, box.q_high_kvar)
         close = np.flatnonzero(self._watched.limit - value < CLOSE_SHARE * self._watched.span)
         rows = self._watched.subset(close)
-        exact = at_worst_corners(rows, model.subset(close), self._power_flow, box)
+        exact = at_worst_corners(rows, model.by_p[close], model.by_q[close], self._power_flow, box)
         near = rows.limit - exact < NEAR_SHARE * rows.span
         if not near.any():
             return nobody

@@ -195,8 +195,8 @@ class _Task:
 def _published(judge: Judged, search: Search, controller: EnvelopeController, task: _Task) -> IntervalResult:
     began = time.perf_counter()
     interval = task.interval
-    # A controller learns from interval to interval; a fresh one makes each independent of its neighbours.
-    published = copy.copy(controller).publish(interval)
+    controller.forget()  # so that each interval is independent of its neighbours
+    published = controller.publish(interval)
     export_kw, import_kw = (
         np.floor(limit * _STEPS_PER_KW) / _STEPS_PER_KW
         for limit in (published.export_limit_kw, published.import_limit_kw)
@@ -219,6 +219,7 @@ def _checked(judge: Judged, search: Search, certifier: Certifier, task: _Task) -
     if task.export_limit_kw is None or task.import_limit_kw is None:
         raise ValueError("there are no limits to check")
     box = Box.of(task.interval, task.export_limit_kw, task.import_limit_kw)
+    certifier.forget()
     certificate = certifier.certify(box)
     verdict, violations = _judgement(search, certificate, box)
     limits = (task.export_limit_kw, task.import_limit_kw)

@@ -109,15 +109,6 @@ class Box:
         q_low, q_high = _volt_var_band(rated_kva, v_low_v, v_high_v)
         return replace(self, q_low_kvar=self.q_low_kvar + q_low, q_high_kvar=self.q_high_kvar + q_high)
 
-    def fixed_at(self, end_p: Floats, end_q: Floats) -> "Box":
-        """Return the smaller box in which what is marked -1 or 1 is at its lower or upper end; 0 leaves it free."""
-        return Box(
-            np.where(end_p > 0, self.p_high_kw, self.p_low_kw),
-            np.where(end_p < 0, self.p_low_kw, self.p_high_kw),
-            np.where(end_q > 0, self.q_high_kvar, self.q_low_kvar),
-            np.where(end_q < 0, self.q_low_kvar, self.q_high_kvar),
-        )
-
     @property
     def centre(self) -> tuple[Floats, Floats]:
         """Midpoint in kW and kvar."""
@@ -127,6 +118,56 @@ class Box:
     def half_width(self) -> tuple[Floats, Floats]:
         """Half the width in kW and kvar."""
         return (self.p_high_kw - self.p_low_kw) / 2, (self.q_high_kvar - self.q_low_kvar) / 2
+
+    def holds(self, other: "Box") -> bool:
+        """Whether every use of another box is a use of this one."""
+        lower, upper = other.p_low_kw >= self.p_low_kw, other.p_high_kw <= self.p_high_kw
+        lower_q, upper_q = other.q_low_kvar >= self.q_low_kvar, other.q_high_kvar <= self.q_high_kvar
+        return bool((lower & upper & lower_q & upper_q).all())
+
+    def moved(self, ends: "Box", share: float) -> "Box":
+        """Return the box with its ends moved outward by a share of another's widths."""
+        (half_p, half_q), out = ends.half_width, 2 * share
+        return Box(
+            self.p_low_kw - out * half_p,
+            self.p_high_kw + out * half_p,
+            self.q_low_kvar - out * half_q,
+            self.q_high_kvar + out * half_q,
+        )
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """All boxes that lie between an inner and an outer one: what is proven of them all serves many intervals.
+
+    Attributes:
+        inner: Every box holds this one.
+        outer: Every box is in this one.
+        typical: One of them.
+    """
+
+    inner: Box
+    outer: Box
+    typical: Box
+
+    @classmethod
+    def around(cls, box: Box, share: float) -> "Boxes":
+        """Return the boxes whose ends are within a share of the widths from this one's."""
+        return cls(box.moved(box, -share), box.moved(box, share), box)
+
+    def include(self, box: Box) -> bool:
+        """Whether a box is one of these."""
+        return self.outer.holds(box) and box.holds(self.inner)
+
+    def faces(self, end_p: Floats, end_q: Floats) -> Box:
+        """Return what holds these boxes' uses at upper ends where marked 1, at lower ends where -1, any where 0."""
+        inner, outer = self.inner, self.outer
+        return Box(
+            np.where(end_p > 0, inner.p_high_kw, outer.p_low_kw),
+            np.where(end_p < 0, inner.p_low_kw, outer.p_high_kw),
+            np.where(end_q > 0, inner.q_high_kvar, outer.q_low_kvar),
+            np.where(end_q < 0, inner.q_low_kvar, outer.q_high_kvar),
+        )
 
 
 def _volt_var_band(rated_kva: Floats, v_low_v: float | Floats, v_high_v: float | Floats) -> tuple[Floats, Floats]:

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feederloop.simulators.envelope.box import Box, Limits
+from feederloop.simulators.envelope.box import Box, Boxes, Limits
 from feederloop.simulators.envelope.enclosure import Encloser
 from feederloop.simulators.envelope.layout import Layout
 from feederloop.simulators.envelope.nodes import watched_nodes
-from feederloop.simulators.envelope.proof import Proof
+from feederloop.simulators.envelope.proof import Extremes, Proof
 from feederloop.simulators.envelope.rows import Conductors, Rows
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow, PowerFlowError
@@ -74,10 +74,12 @@ class Certifier:
     Args:
         power_flow: Exact power flow of the network.
         limits: What to stay within. Voltages are judged at low-voltage buses (below 1 kV) only.
+        share: Boxes whose ends are within this share of the widths are proven together: bounds are a little looser, but
+            the next box may be proven already.
     """
 
-    def __init__(self, power_flow: PowerFlow, limits: Limits) -> None:
-        self.power_flow, self.limits = power_flow, limits
+    def __init__(self, power_flow: PowerFlow, limits: Limits, share: float = 0.0) -> None:
+        self.power_flow, self.limits, self._share = power_flow, limits, share
         feeder, sections = power_flow.feeder, power_flow.sections
         self.encloser = Encloser(power_flow, sections)
         self.layout = Layout.of(feeder, sections)
@@ -102,6 +104,7 @@ class Certifier:
         own = np.isin(feeder.injector_row, self.node_rows)
         self._own_rows = np.searchsorted(self.node_rows, feeder.injector_row[own])
         self._own_points = feeder.injector_point[own]
+        self._known: Proof | None = None
 
     def _sequence_rows(self, z: Complex, w: Complex, section: Ints) -> None:
         """Positive- and negative-sequence voltages of the watched buses."""
@@ -124,28 +127,40 @@ class Certifier:
             return self._certify_with_volt_var(box, volt_var_kva)
         return self._certify(box)[0]
 
-    def _certify(self, box: Box) -> tuple[Certificate, Floats, Floats]:
-        """Return the certificate, and [points] between which voltages each point stays (all positive ones unproven)."""
-        count = len(box.p_low_kw)
-        nothing = np.zeros(count), np.full(count, np.inf)
-        enclosure = self.encloser.enclose(box)
-        proof = None if enclosure is None else Proof(self, box, enclosure)
-        if proof is None or not proof.slopes.valid():
-            reason = "no bound of the power flow's solutions was found: the box is too wide"
-            return Certificate(False, reason), *nothing
-        try:
-            certificate, v_low, v_high = self._judged(proof)
-        except PowerFlowError as error:
-            return Certificate(False, f"a corner of the box: {error}"), *nothing
-        low, high = np.zeros(count), np.full(count, np.inf)
-        low[self._own_points], high[self._own_points] = np.inf, 0.0
-        np.minimum.at(low, self._own_points, v_low[self._own_rows])
-        np.maximum.at(high, self._own_points, v_high[self._own_rows])
-        return certificate, low, high
+    def forget(self) -> None:
+        """Forget what earlier boxes have shown."""
+        self._known = None
 
-    def _judged(self, proof: Proof) -> tuple[Certificate, Floats, Floats]:
-        """Return the certificate, and [nodes] lowest and highest voltages."""
-        limits, (high, low), loading = self.limits, proof.voltages(), proof.loading()
+    def _certify(self, box: Box) -> tuple[Certificate, Extremes | None]:
+        """Return the certificate and, if any were found, the bounds behind it."""
+        try:
+            proof = self._proof(box)
+            if proof is None:
+                return Certificate(False, "no bound of the power flow's solutions was found: the box is too wide"), None
+            extremes = proof.extremes(box)
+        except PowerFlowError as error:
+            return Certificate(False, f"a corner of the box: {error}"), None
+        return self._judged(extremes), extremes
+
+    def _proof(self, box: Box) -> Proof | None:
+        """Return what proves this box and others like it: what is known already, or what is shown anew."""
+        if self._known is None or not self._known.boxes.include(box):
+            self._known = Proof.of(self, Boxes.around(box, self._share))
+            if self._known is None and self._share > 0:
+                self._known = Proof.of(self, Boxes.around(box, 0.0))
+        return self._known
+
+    def _of_points(self, extremes: Extremes) -> tuple[Floats, Floats]:
+        """[points] Proven lowest and highest voltages."""
+        count = len(self.power_flow.feeder.points)
+        low, high = np.full(count, np.inf), np.zeros(count)
+        np.minimum.at(low, self._own_points, extremes.low[self._own_rows])
+        np.maximum.at(high, self._own_points, extremes.high[self._own_rows])
+        missing = np.bincount(self._own_points, minlength=count) == 0
+        return np.where(missing, 0.0, low), np.where(missing, np.inf, high)
+
+    def _judged(self, extremes: Extremes) -> Certificate:
+        limits, high, low, loading = self.limits, extremes.high, extremes.low, extremes.loading
         top, bottom, worst = int(high.argmax()), int(low.argmin()), int(loading.argmax())
         branches, row = self.power_flow.feeder.branches, self.conductors.rows[worst]
         at = (branches.names[branches.row_branch[row]], "abc"[branches.row_phase[row]])
@@ -158,10 +173,11 @@ class Certifier:
             reasons.append(f"current up to {100 * loading[worst]:.1f} % of what is allowed in {at}")
         vuf, vuf_at = np.nan, -1
         if limits.vuf_percent is not None:
-            vuf, vuf_at = proof.unbalance(limits.vuf_percent)
+            bus = int(extremes.vuf_percent.argmax())
+            vuf, vuf_at = float(extremes.vuf_percent[bus]), self.node_name(3 * bus)[0]
             if not vuf <= limits.vuf_percent:
                 reasons.append(f"unbalance up to {vuf:.2f} % at bus {vuf_at}")
-        certificate = Certificate(
+        return Certificate(
             certified=not reasons,
             reason="; ".join(reasons),
             v_max_v=float(high[top]),
@@ -172,11 +188,10 @@ class Certifier:
             loading_max_at=at,
             vuf_max_percent=vuf,
             vuf_max_at=vuf_at,
-            looseness_v=proof.looseness_v,
-            rows=proof.rows,
-            corners=proof.corners,
+            looseness_v=extremes.looseness_v,
+            rows=extremes.rows,
+            corners=extremes.corners,
         )
-        return certificate, low, high
 
     def _certify_with_volt_var(self, box: Box, rated_kva: Floats) -> Certificate:
         """Prove the box with what volt-var can supply at the voltages that are proven, closing in on them.
@@ -187,9 +202,10 @@ class Certifier:
         """
         low, high = self._voltages_that_close(box, rated_kva)
         for _ in range(_VOLT_VAR_ROUNDS):
-            certificate, low, high = self._certify(box.with_volt_var(rated_kva, low, high))
-            if not np.isfinite(high).all():
+            certificate, extremes = self._certify(box.with_volt_var(rated_kva, low, high))
+            if extremes is None:
                 break
+            low, high = self._of_points(extremes)
         return certificate
 
     def _voltages_that_close(self, box: Box, rated_kva: Floats) -> tuple[Floats, Floats]:

@@ -10,12 +10,11 @@ from feederloop.simulators.envelope.certificate import Certificate, Certifier
 from feederloop.simulators.envelope.corner import corner_limits
 from feederloop.simulators.envelope.watched import (
     LinearModel,
-    Watched,
+    RobustModel,
     at_worst_corners,
     branch_rows,
     unbalance_rows,
     voltage_rows,
-    worst,
 )
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Floats, Ints
@@ -23,6 +22,8 @@ from feederloop.simulators.grid.powerflow import PowerFlow
 
 SAFETIES = ("certified", "robust", "corner")
 _CORRECTIONS = 2
+_ANY_KW = 1e-6
+_PROVEN_TOGETHER = 0.03  # of the widths: boxes this much alike are proven at once
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
 _ROWS_AT_ONCE = 24
@@ -99,7 +100,7 @@ class EnvelopeController:
         self._inner = replace(
             limits, v_min_v=limits.v_min_v + options.margin_v, v_max_v=limits.v_max_v - options.margin_v
         )
-        self.certifier = Certifier(power_flow, self._inner)
+        self.certifier = Certifier(power_flow, self._inner, _PROVEN_TOGETHER)
         self._watched = voltage_rows(power_flow.feeder, self._inner).joined(
             unbalance_rows(power_flow.feeder, self._inner), branch_rows(self.certifier)
         )
@@ -108,14 +109,22 @@ class EnvelopeController:
         if idle is None:
             raise InputError("the network has no power-flow solution without load", key="network")
         self._idle = idle
+        self._span = self._watched.span
         # What is compiled at its first call is compiled now, not in somebody's step.
         self.certifier.certify(Box(nothing - 1e-3, nothing + 1e-3, nothing, nothing))
-        self._last_kept = np.empty(0, dtype=np.int64), self._watched.subset(np.empty(0, dtype=np.int64))
-        # Intervals follow each other: what binds in one is where the next one starts, and what the proof needed in one
-        # the next will need again, or nearly.
+        self._far_over = _FAR_OVER * np.array([limits.v_max_v - limits.v_min_v] * 2 + [1.0])
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget earlier intervals.
+
+        Intervals follow each other: what binds in one is where the next one starts, slopes and proofs of one serve the
+        next, and what the proof needed it will need again, or nearly. What is published is proven in any case.
+        """
+        self._model = RobustModel(self._watched, self._idle)
         self._binding: Ints = np.empty(0, dtype=np.int64)
         self._learned = np.zeros(3)
-        self._far_over = _FAR_OVER * np.array([limits.v_max_v - limits.v_min_v] * 2 + [1.0])
+        self.certifier.forget()
 
     def publish(self, interval: Interval, *, binding: bool = True) -> Published:
         """Return limits whose box, with every combination of uses in it, the network bears.
@@ -129,63 +138,38 @@ class EnvelopeController:
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
             return replace(_published(limits, cut=False), blame=self._blame_if_shut(interval, limits))
-        rows = self._reachable(interval)
-        watched = self._kept(rows)
-        packing = self._corrected(watched, rows, interval)
+        packing = self._corrected(interval)
         if binding and self.options.safety == "certified":
-            return self._proven(watched, packing, stated)
+            return self._proven(packing, stated)
         limits, cut = self._allocated(packing)
         return replace(_published(limits, cut), blame=self._blame_if_shut(interval, limits))
 
-    def _corrected(self, watched: Watched, rows: Ints, interval: Interval) -> Packing:
+    def _corrected(self, interval: Interval) -> Packing:
         """Return the packing problem whose rows are right at the worst corners of its own solution."""
-        packing = self._robust_packing(watched, interval, self._idle.subset(rows))
+        watched, model = self._watched, self._model
+        nothing = self._box(interval, np.zeros(2 * len(interval.p_kw)))
+        packing = self._packing(interval, model.rise, watched.limit - model.worst(nothing))
         for _ in range(_CORRECTIONS):
             limits, _ = self._allocated(packing)
-            near = np.flatnonzero(packing.b - packing.a @ limits < _WATCHED_MARGIN * watched.span)
-            packing = self._renewed(packing, watched.subset(near), near, interval, limits)
+            near = np.flatnonzero(packing.b - packing.a @ limits < _WATCHED_MARGIN * self._span)
+            while not model.correct(near, self._box(interval, limits), self.power_flow) and limits.any():
+                limits = np.where(limits > _ANY_KW, limits / 2, 0.0)  # far beyond what the network bears
+            packing.b[near] = watched.limit[near] - model.worst(nothing, near)
         return packing
 
-    def _renewed(self, packing: Packing, rows: Watched, near: Ints, interval: Interval, limits: Floats) -> Packing:
-        """Return the packing with some rows' tangents renewed at these limits, and right at their worst corners."""
-        model = LinearModel.at(rows, self.power_flow, *self._box(interval, limits).centre)
-        while model is None:  # far beyond what the network bears
-            limits = limits / 2
-            model = LinearModel.at(rows, self.power_flow, *self._box(interval, limits).centre)
-        part = self._robust_packing(rows, interval, model)
-        exact = at_worst_corners(rows, model, self.power_flow, self._box(interval, limits))
-        a, b = packing.a.copy(), packing.b.copy()
-        a[near], b[near] = part.a, rows.limit - exact + part.a @ limits
-        return replace(packing, a=a, b=b)
-
-    def _reachable(self, interval: Interval) -> Ints:
-        """Which rows the caps could bring to their limit."""
-        feeder = self.power_flow.feeder
-        greatest = np.where(
-            interval.active,
-            np.maximum(interval.export_cap_kw, interval.import_cap_kw),
-            np.abs(interval.p_kw) + interval.uncertainty_kw,
-        )
-        reactive = np.maximum(np.abs(interval.q_low_kvar), np.abs(interval.q_high_kvar))
-        apparent = np.hypot(greatest, reactive)[feeder.injector_point] * 1e3 * feeder.injector_share
-        return self._watched.reachable(apparent, 0.8 * float(np.abs(feeder.w).min()))
-
-    def _kept(self, rows: Ints) -> Watched:
-        """Return some of the watched rows; mostly those of the last interval."""
-        if not np.array_equal(rows, self._last_kept[0]):
-            self._last_kept = rows, self._watched.subset(rows)
-        return self._last_kept[1]
-
-    def _proven(self, watched: Watched, packing: Packing, interval: Interval) -> Published:
+    def _proven(self, packing: Packing, interval: Interval) -> Published:
         """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
-        unproven, _ = self._allocated(packing)
+        watched = self._watched
+        unproven, cut = self._allocated(packing)
         tight = self._learned.copy()
         shrink = 1.0
         for attempt in range(_TIGHTENINGS + 1):
             tighter = np.where(
                 watched.is_voltage, np.where(watched.sign > 0, tight[0], tight[1]), tight[2] * watched.limit
             )
-            limits, cut = self._allocated(replace(packing, b=packing.b - tighter))
+            limits = unproven
+            if tight.any():
+                limits, cut = self._allocated(replace(packing, b=packing.b - tighter))
             limits = limits * shrink
             certificate = self.certifier.certify(self._box(interval, limits), interval.volt_var_kva)
             if certificate.certified or attempt == _TIGHTENINGS:
@@ -222,22 +206,14 @@ class EnvelopeController:
         model = LinearModel.at(watched, self.power_flow, *box.centre)
         if model is None:
             return "the passive customers' forecast has no power-flow solution"
-        if (at_worst_corners(watched, model, self.power_flow, box) <= watched.limit + 1e-6).all():
+        exact = at_worst_corners(watched, model.by_p, model.by_q, self.power_flow, box)
+        if (exact <= watched.limit + 1e-6).all():
             return ""
         return self.certifier.certify(box, interval.volt_var_kva).reason
 
     def _box(self, interval: Interval, limits: Floats) -> Box:
         export, load = np.split(limits, 2)
         return Box.of(interval, export, load)
-
-    def _robust_packing(self, watched: Watched, interval: Interval, model: LinearModel) -> Packing:
-        """Return the rows with the worst use in closed form: export where it raises a row, import where that does."""
-        low = np.where(interval.active, 0.0, interval.p_kw - interval.uncertainty_kw)
-        high = np.where(interval.active, 0.0, interval.p_kw + interval.uncertainty_kw)
-        base = model.origin + worst(model.by_p, low, high)
-        base += worst(model.by_q, interval.q_low_kvar, interval.q_high_kvar)
-        rows = np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
-        return self._packing(interval, rows, watched.limit - base)
 
     def _signed(self, interval: Interval, rows: Floats, b: Floats) -> Floats:
         """[2 * points] The rule's limits where using them may also relieve a row."""

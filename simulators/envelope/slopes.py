@@ -25,21 +25,17 @@ _SIZES = 12  # clusters of rows by how strongly they react
 
 @dataclass(frozen=True)
 class Ends:
-    """The worst ends of rows' customers, points in the order of the sections.
+    """The worst ends of rows' customers; [rows, 2 points] by active and then reactive power, in the sections' order.
 
     Attributes:
-        end_p: [rows, points] 1 where the most is worst, -1 where the least is, 0 where it is neither for sure.
-        end_q: [rows, points] The same of reactive power.
-        proven_p: [rows, points] Of these, what is proven for the whole box.
-        proven_q: [rows, points]
-        extra: [rows] What customers could add whose end is not proven.
+        end: 1 where the most is worst, -1 where the least is, 0 where it is neither for sure.
+        proven: Of these, what is proven for the whole box.
+        slack: What a customer whose end is not proven could add, per kW or kvar of half-width.
     """
 
-    end_p: np.ndarray
-    end_q: np.ndarray
-    proven_p: np.ndarray
-    proven_q: np.ndarray
-    extra: Floats
+    end: np.ndarray
+    proven: np.ndarray
+    slack: Floats
 
 
 class Slopes:
@@ -51,6 +47,7 @@ class Slopes:
         size: Bounds of their absolute values.
         enclosure: The box's discs.
         box: The box.
+        fixed: [2 points] Whose ends are known already, by active and then reactive power, in the sections' order.
         busbar_v: [3] The busbar's voltages without injection.
     """
 
@@ -61,12 +58,15 @@ class Slopes:
         size: AbsoluteImpedance,
         enclosure: Enclosure,
         box: Box,
+        fixed: np.ndarray,
         busbar_v: Complex,
     ) -> None:
         self._layout, self._matrices, self._size, self._enclosure = layout, matrices, size, enclosure
         half_p, half_q = box.half_width
         self._half = half_p[layout.points], half_q[layout.points]
-        self._kinds = [kind for kind, half in enumerate(self._half) if half.any()]
+        self._fixed = np.split(fixed, 2)
+        self._asked = [np.where(known == 0, half, 0.0) for known, half in zip(self._fixed, self._half, strict=True)]
+        self._kinds = [kind for kind, asked in enumerate(self._asked) if asked.any()]
         self._mu = enclosure.s.conj() / enclosure.v.conj() ** 2
         unit = layout.unit / enclosure.v.conj()
         self._unit = unit, -1j * unit
@@ -95,12 +95,13 @@ class Slopes:
             way: [rows] Directions of unit length of which `Re(conj(way) value)` is meant; none for lengths.
             sign: -1 for least lengths.
         """
-        count, points = len(rows.offset), len(self._layout.points)
-        ends = [np.zeros((count, points), dtype=np.int8) for _ in range(4)]
-        extra = np.zeros(count)
+        shape = len(rows.offset), 2 * len(self._layout.points)
+        ends = Ends(np.zeros(shape, dtype=np.int8), np.zeros(shape, dtype=np.int8), np.zeros(shape))
+        ends.end[:] = ends.proven[:] = np.concatenate(self._fixed)
         for kind, (derivative, error) in self.intervals(rows, section, value, way, sign).items():
-            _decide(derivative, error, self._half[kind], ends[kind], ends[2 + kind], extra)
-        return Ends(ends[0], ends[1], ends[2], ends[3], extra)
+            part = slice(kind * shape[1] // 2, (kind + 1) * shape[1] // 2)
+            _decide(derivative, error, self._asked[kind], ends.end[:, part], ends.proven[:, part], ends.slack[:, part])
+        return ends
 
     def intervals(
         self, rows: SectionRows, section: int, value: Complex, way: Complex | None, sign: float
@@ -108,8 +109,8 @@ class Slopes:
         """Derivatives at the midpoint, and by how much they may be others anywhere in the box; arguments as in `ends`.
 
         Returns:
-            By active (0) and reactive (1) power, where any of it is free: [rows, points] derivatives per kW or kvar,
-            and [rows, points] bounds; zeros for points whose power is not free.
+            By active (0) and reactive (1) power, where any of it is asked: [rows, points] derivatives per kW or kvar,
+            and [rows, points] bounds; zeros for points that are not asked.
         """
         count, points = len(rows.offset), len(self._layout.points)
         found = {kind: (np.zeros((count, points)), np.zeros((count, points))) for kind in self._kinds}
@@ -146,17 +147,17 @@ class Slopes:
         columns = slice(int(layout.point_start[part.start_section]), int(layout.point_start[part.end_section]))
         first = layout.first[columns.start : columns.stop + 1] - part.injectors.start
         for kind in self._kinds:
-            half = self._half[kind]
-            derivative = six @ self._beta[kind] if self._coupled else np.zeros((len(into), len(half)))
+            asked = self._asked[kind]
+            derivative = six @ self._beta[kind] if self._coupled else np.zeros((len(into), len(asked)))
             error = np.zeros_like(derivative)
-            if half[columns].any():
+            if asked[columns].any():
                 derivative[:, columns] += weights @ self._section(section)[0][kind]
                 _own_error(
                     rows.own_size, turn, cluster, added[:, part.injectors], frame.b[part.injectors],
-                    frame.reach[part.injectors], first, half[columns], error[:, columns],
+                    frame.reach[part.injectors], first, asked[columns], error[:, columns],
                 )  # fmt: skip
             if self._coupled:
-                others = half.copy()
+                others = asked.copy()
                 others[columns] = 0.0
                 _others_error(
                     parts_of(turned[:, None] * rows.left), self._matrices.right, parts_of(self._unit[kind]), turn,
@@ -301,40 +302,40 @@ class _Part:
 
 
 @compiled
-def _decide(derivative, error, half, end, proven, extra):  # type: ignore[no-untyped-def]
-    """Choose the worst ends, say which of them are proven, and add up what the choice may leave out."""
+def _decide(derivative, error, asked, end, proven, slack):  # type: ignore[no-untyped-def]
+    """Choose the worst ends, say which of them are proven, and what the choice may leave out."""
     for r in range(derivative.shape[0]):
         for j in range(derivative.shape[1]):
-            if half[j] > 0:
+            if asked[j] > 0:
                 size = abs(derivative[r, j])
                 likely = 1 if derivative[r, j] > 0 else -1
-                wrong = max(error[r, j] - size, 0.0) * 2 * half[j]
-                either = (size + error[r, j]) * half[j]
+                wrong = max(error[r, j] - size, 0.0) * 2
+                either = size + error[r, j]
                 if size > error[r, j]:
                     proven[r, j] = likely
                 if wrong <= either:
                     end[r, j] = likely
-                extra[r] += min(wrong, either)
+                slack[r, j] = min(wrong, either)
 
 
 @compiled
-def _own_error(size, turn, cluster, added, b, reach, first, half, error):  # type: ignore[no-untyped-def]
+def _own_error(size, turn, cluster, added, b, reach, first, asked, error):  # type: ignore[no-untyped-def]
     for r in range(error.shape[0]):
         add = added[cluster[r]]
         for j in range(error.shape[1]):
-            if half[j] > 0:
+            if asked[j] > 0:
                 for i in range(first[j], first[j + 1]):
                     error[r, j] += size[r, i] * (b[i] + turn[r] * reach[i]) + add[i]
 
 
 @compiled
 def _others_error(  # type: ignore[no-untyped-def]
-    left, right, unit, turn, cluster, added, b, reach, angle, shrink, first, half, error
+    left, right, unit, turn, cluster, added, b, reach, angle, shrink, first, asked, error
 ):
     for r in range(error.shape[0]):
         add = added[cluster[r]]
         for j in range(error.shape[1]):
-            if half[j] > 0:
+            if asked[j] > 0:
                 for i in range(first[j], first[j + 1]):
                     re, im = 0.0, 0.0
                     for c in range(3):

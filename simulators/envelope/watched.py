@@ -4,15 +4,17 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from feederloop.simulators.envelope.box import Bools, Box, Limits
+from feederloop.simulators.envelope.box import Bools, Box, Boxes, Limits
 from feederloop.simulators.envelope.certificate import Certifier
-from feederloop.simulators.envelope.proof import distinct
+from feederloop.simulators.envelope.corners import distinct
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent, along
 
 _A = np.exp(2j * np.pi / 3)
 _UNBALANCE_DIRECTIONS = 12
+_SAME_SLOPES = 0.1  # of the widths: boxes this much alike have the same slopes
+_ALL = slice(None)
 
 
 @dataclass
@@ -172,17 +174,68 @@ class LinearModel:
         return LinearModel(self.by_p[rows], self.by_q[rows], self.origin[rows])
 
 
+class RobustModel:
+    """Linear models of rows in the form in which the worst use of a box is closed, kept true where limits come near.
+
+    Args:
+        watched: The rows.
+        model: Their model to begin with.
+
+    Attributes:
+        rise: [rows, 2 * points] By how much a row may rise per kW of export limit, and per kW of import limit.
+    """
+
+    def __init__(self, watched: Watched, model: LinearModel) -> None:
+        self._watched, self._by_q, self._origin = watched, model.by_q.copy(), model.origin.copy()
+        self.rise = np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
+        self._trusted = np.zeros(len(watched.limit), dtype=bool)
+        self._around: Boxes | None = None
+
+    def worst(self, box: Box, rows: Ints | slice = _ALL) -> Floats:
+        """[rows] Greatest values of some rows in a box."""
+        points = len(box.p_low_kw)
+        rise, by_q = self.rise[rows], self._by_q[rows]
+        result: Floats = self._origin[rows] + rise[:, :points] @ box.p_high_kw - rise[:, points:] @ box.p_low_kw
+        if box.q_low_kvar.any() or box.q_high_kvar.any():
+            q, half = box.centre[1], box.half_width[1]
+            result = result + by_q @ q
+            if half.any():
+                result += np.abs(by_q) @ half
+        return result
+
+    def correct(self, rows: Ints, box: Box, power_flow: PowerFlow) -> bool:
+        """Make some rows right at their worst corner of a box; false if its midpoint has no power-flow solution.
+
+        Their slopes are renewed where they are those of quite another box.
+        """
+        watched = self._watched.subset(rows)
+        if not (self._around is not None and self._around.include(box) and self._trusted[rows].all()):
+            model = LinearModel.at(watched, power_flow, *box.centre)
+            if model is None:
+                return False
+            self._around = Boxes.around(box, _SAME_SLOPES)
+            self._trusted[:] = False
+            self._trusted[rows] = True
+            self.rise[rows] = np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
+            self._by_q[rows], self._origin[rows] = model.by_q, model.origin
+        points = len(box.p_low_kw)
+        by_p = self.rise[rows, :points] - self.rise[rows, points:]
+        exact = at_worst_corners(watched, by_p, self._by_q[rows], power_flow, box)
+        self._origin[rows] += exact - self.worst(box, rows)
+        return True
+
+
 def worst(by: Floats, low: Floats, high: Floats) -> Floats:
     """[rows] Greatest value of `by @ x` over low <= x <= high."""
     result: Floats = np.maximum(by, 0.0) @ high + np.minimum(by, 0.0) @ low
     return result
 
 
-def at_worst_corners(watched: Watched, model: LinearModel, power_flow: PowerFlow, box: Box) -> Floats:
-    """[rows] Exact values at the corner that the model holds for each row's worst; far over if it has no solution."""
+def at_worst_corners(watched: Watched, by_p: Floats, by_q: Floats, power_flow: PowerFlow, box: Box) -> Floats:
+    """[rows] Exact values at the corner that [rows, points] slopes show as the worst; far over if it has no solution."""
     if len(watched.limit) == 0:
         return np.empty(0)
-    patterns, which = distinct(np.concatenate([model.by_p, model.by_q], axis=1))
+    patterns, which = distinct(np.concatenate([by_p, by_q], axis=1))
     points = len(box.p_low_kw)
     p = np.where(patterns[:, :points] > 0, box.p_high_kw, box.p_low_kw).T
     q = np.where(patterns[:, points:] > 0, box.q_high_kvar, box.q_low_kvar).T
