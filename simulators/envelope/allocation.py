@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import highspy
 import numpy as np
 
+from feederloop.simulators.compiled import compiled
 from feederloop.simulators.grid.feeder import Floats
 
 _MAX_STEPS = 120
@@ -53,26 +54,53 @@ def equal(packing: Packing) -> Floats:
     """[limits] The same multiple of the weight for everybody, within floor and cap, as large as the rows bear."""
     with np.errstate(divide="ignore", invalid="ignore"):
         full = np.where(packing.weight > 0, packing.cap / packing.weight, 0.0)
-
-    def limits(level: float) -> Floats:
-        result: Floats = np.clip(level * packing.weight, packing.floor, packing.cap)
-        return result
-
-    # The level at which a row binds is piecewise linear in it: bisect over the breakpoints, then solve the last piece.
-    breakpoints = np.unique(np.concatenate([full, packing.floor / np.maximum(packing.weight, 1e-300), [0.0]]))
-    low, high = 0, len(breakpoints) - 1
-    if _fits(packing, limits(breakpoints[high])):
-        return limits(breakpoints[high])
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _fits(packing, limits(breakpoints[middle])) else (low, middle)
-    start, end = limits(breakpoints[low]), limits(breakpoints[high])
-    rise = packing.a @ (end - start)
-    room = packing.b - packing.a @ start
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = np.where(rise > 0, room / rise, np.inf).min(initial=1.0)
-    result: Floats = start + np.clip(step, 0.0, 1.0) * (end - start)
+        left = np.where(packing.weight > 0, packing.floor / packing.weight, 0.0)
+    # Between these levels everybody's limit is linear in the level.
+    levels = np.unique(np.concatenate([full, left, [0.0]]))
+    result: Floats = _at_common_level(packing.a, packing.b, packing.floor, packing.cap, packing.weight, levels)
     return result
+
+
+@compiled
+def _at_common_level(a, b, floor, cap, weight, levels):  # type: ignore[no-untyped-def]
+    """Bisect over the levels until rows bind between two neighbours, then go as far between them as the rows bear."""
+    count = len(floor)
+    start, end, middle = floor.copy(), np.empty(count), np.empty(count)
+    for j in range(count):
+        end[j] = min(max(levels[-1] * weight[j], floor[j]), cap[j])
+    low, high = 0, len(levels) - 1
+    if _fits(a, b, end):
+        return end
+    while high - low > 1:
+        between = (low + high) // 2
+        for j in range(count):
+            middle[j] = min(max(levels[between] * weight[j], floor[j]), cap[j])
+        if _fits(a, b, middle):
+            low = between
+            start[:] = middle
+        else:
+            high = between
+            end[:] = middle
+    step = 1.0
+    for r in range(len(b)):
+        room, rise = b[r], 0.0
+        for j in range(count):
+            room -= a[r, j] * start[j]
+            rise += a[r, j] * (end[j] - start[j])
+        if rise > 0 and room < step * rise:
+            step = max(room / rise, 0.0)
+    return start + step * (end - start)
+
+
+@compiled
+def _fits(a, b, limits):  # type: ignore[no-untyped-def]
+    for r in range(len(b)):
+        used = 0.0
+        for j in range(len(limits)):
+            used += a[r, j] * limits[j]
+        if used > b[r] * (1 + 1e-12) + 1e-12:
+            return False
+    return True
 
 
 def max_min(packing: Packing) -> Floats:
@@ -170,10 +198,6 @@ def allocate(rule: str, packing: Packing, alpha: float = 2.0) -> Floats:
         "max_total": max_total,
     }
     return alpha_fair(packing, alpha) if rule == "alpha_fair" else simple[rule](packing)
-
-
-def _fits(packing: Packing, limits: Floats) -> bool:
-    return bool((packing.a @ limits <= packing.b * (1 + 1e-12) + 1e-12).all())
 
 
 def _pulled_in(packing: Packing, limits: Floats) -> Floats:

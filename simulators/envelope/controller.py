@@ -8,14 +8,7 @@ from feederloop.simulators.envelope.allocation import RULES, Packing, allocate, 
 from feederloop.simulators.envelope.box import Box, Interval, Limits
 from feederloop.simulators.envelope.certificate import Certificate, Certifier
 from feederloop.simulators.envelope.corner import corner_limits
-from feederloop.simulators.envelope.watched import (
-    LinearModel,
-    RobustModel,
-    at_worst_corners,
-    branch_rows,
-    unbalance_rows,
-    voltage_rows,
-)
+from feederloop.simulators.envelope.watched import LinearModel, RobustModel, Watched, WorstCorners
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
@@ -26,6 +19,7 @@ _ANY_KW = 1e-6
 _PROVEN_TOGETHER = 0.03  # of the widths: boxes this much alike are proven at once
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
+_STILL = 1e-4  # of the distance between limit and no load
 _ROWS_AT_ONCE = 24
 _A_LITTLE = np.array([2e-4, 2e-4, 1e-5])  # volt, volt, share
 _WATCHED_MARGIN = (
@@ -101,18 +95,17 @@ class EnvelopeController:
             limits, v_min_v=limits.v_min_v + options.margin_v, v_max_v=limits.v_max_v - options.margin_v
         )
         self.certifier = Certifier(power_flow, self._inner, _PROVEN_TOGETHER)
-        self._watched = voltage_rows(power_flow.feeder, self._inner).joined(
-            unbalance_rows(power_flow.feeder, self._inner), branch_rows(self.certifier)
-        )
+        self._watched = Watched.of(self.certifier)
         nothing = np.zeros(len(power_flow.feeder.points))
-        idle = LinearModel.at(self._watched, power_flow, nothing, nothing)
+        idle = LinearModel.at(self._watched, nothing, nothing)
         if idle is None:
             raise InputError("the network has no power-flow solution without load", key="network")
         self._idle = idle
-        self._span = self._watched.span
-        # What is compiled at its first call is compiled now, not in somebody's step.
-        self.certifier.certify(Box(nothing - 1e-3, nothing + 1e-3, nothing, nothing))
         self._far_over = _FAR_OVER * np.array([limits.v_max_v - limits.v_min_v] * 2 + [1.0])
+        self.forget()
+        # What is compiled at its first call is compiled now, not in somebody's step.
+        nobody = nothing.astype(bool)
+        self.publish(Interval(nothing, nothing, nothing, ~nobody, nothing + 1e-3, nothing + 1e-3, nothing, nothing))
         self.forget()
 
     def forget(self) -> None:
@@ -151,10 +144,17 @@ class EnvelopeController:
         packing = self._packing(interval, model.rise, watched.limit - model.worst(nothing))
         for _ in range(_CORRECTIONS):
             limits, _ = self._allocated(packing)
-            near = np.flatnonzero(packing.b - packing.a @ limits < _WATCHED_MARGIN * self._span)
-            while not model.correct(near, self._box(interval, limits), self.power_flow) and limits.any():
+            near = np.flatnonzero(packing.b - packing.a @ limits < _WATCHED_MARGIN * watched.span)
+            while (corrected := model.correct(near, self._box(interval, limits))) is None and limits.any():
                 limits = np.where(limits > _ANY_KW, limits / 2, 0.0)  # far beyond what the network bears
-            packing.b[near] = watched.limit[near] - model.worst(nothing, near)
+            if corrected is None:
+                break
+            near = corrected
+            b = watched.limit[near] - model.worst(nothing, near)
+            moved = np.abs(b - packing.b[near])
+            packing.b[near] = b
+            if (moved < _STILL * watched.span[near]).all():
+                break
         return packing
 
     def _proven(self, packing: Packing, interval: Interval) -> Published:
@@ -203,10 +203,10 @@ class EnvelopeController:
         """Which limit breaks even if nobody with an envelope uses the network at all; empty if none does."""
         box = self._box(interval, np.zeros(2 * len(interval.p_kw)))
         watched = self._watched
-        model = LinearModel.at(watched, self.power_flow, *box.centre)
+        model = LinearModel.at(watched, *box.centre)
         if model is None:
             return "the passive customers' forecast has no power-flow solution"
-        exact = at_worst_corners(watched, model.by_p, model.by_q, self.power_flow, box)
+        exact = WorstCorners(watched, np.arange(len(watched)), model.by_p, model.by_q).values(box)
         if (exact <= watched.limit + 1e-6).all():
             return ""
         return self.certifier.certify(box, interval.volt_var_kva).reason
@@ -246,9 +246,10 @@ class EnvelopeController:
             small = replace(packing, a=packing.a[kept], b=b[kept])
             limits = allocate(self.options.rule, small, self.options.alpha)
             used = packing.a @ limits
-            broken = used - b
-            most = np.argsort(-broken, kind="stable")[:_ROWS_AT_ONCE]
-            most = np.setdiff1d(most[broken[most] > 1e-9 * np.abs(b[most]) + 1e-9], kept)
+            broken = np.flatnonzero(used > b + 1e-9 * np.abs(b) + 1e-12)
+            if len(broken) > _ROWS_AT_ONCE:
+                broken = broken[np.argsort(b[broken] - used[broken], kind="stable")[:_ROWS_AT_ONCE]]
+            most = np.setdiff1d(broken, kept) if len(broken) else broken
             if len(most) == 0:
                 self._binding = kept[used[kept] > 0.9 * b[kept]]
                 return limits

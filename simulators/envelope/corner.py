@@ -33,7 +33,7 @@ def corner_limits(
     for part, sign in ((slice(0, points), 1.0), (slice(points, None), -1.0)):
         limits = np.zeros(points)
         for _ in range(_ROUNDS):
-            model = LinearModel.at(watched, power_flow, _powers(interval, sign, limits), q_kvar)
+            model = LinearModel.at(watched, _powers(interval, sign, limits), q_kvar)
             if model is None:
                 limits = limits / 2
                 continue
@@ -57,8 +57,9 @@ def _largest_scale(
     for _ in range(3):
         scales = low + (high - low) * _SCALES
         p_kw = np.stack([_powers(interval, sign, scale * limits) for scale in scales], axis=1)
-        solution = power_flow.try_solve(power_flow.injected_va(p_kw, np.repeat(q_kvar[:, None], len(scales), axis=1)))
-        length = watched.sign[:, None] * np.abs(watched.offset[:, None] + watched.gain @ solution.current)
+        s = power_flow.injected_va(p_kw, np.repeat(q_kvar[:, None], len(scales), axis=1))
+        solution = power_flow.solve_sections(s[power_flow.sections.order])
+        length = watched.lengths(solution.current)
         holds = solution.converged & (length <= watched.limit[:, None] + 1e-6).all(axis=0)
         if holds[-1]:
             return float(scales[-1])

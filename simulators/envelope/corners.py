@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from feederloop.simulators.envelope.rows import SectionRows
 from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow, PowerFlowError
-from feederloop.simulators.grid.sections import absolute
 
 MARGIN_V = 1e-5  # covers the solver's tolerance and rounding; loading has the same in ampere
 
@@ -58,17 +58,19 @@ class CornerValues:
     """
 
     def __init__(self, power_flow: PowerFlow, layout: Layout, parts: Sequence[Corners], v: Complex) -> None:
-        self._power_flow, self._layout, self._parts, self._v = power_flow, layout, parts, v
+        self._power_flow, self._layout, self._v = power_flow, layout, v
         points = len(layout.points)
         ends = [part.end for part in parts]
-        self._patterns, which = distinct(np.concatenate([np.empty((0, 2 * points), dtype=np.int8), *ends]))
-        self._which = np.split(which, np.cumsum([len(end) for end in ends])[:-1])
+        patterns, which = distinct(np.concatenate([np.empty((0, 2 * points), dtype=np.int8), *ends]))
+        split = np.split(which, np.cumsum([len(end) for end in ends]))[:-1]
+        self._rows = [_RowsByCorner.of(part, of_part) for part, of_part in zip(parts, split, strict=True)]
         self._charged = [np.flatnonzero(part.slack.any(axis=1)) for part in parts]
         self._slack = [part.slack[charged] for part, charged in zip(parts, self._charged, strict=True)]
-        self._right = power_flow.matrices.right[0] + 1j * power_flow.matrices.right[1]
+        self._sides = patterns[:, :points].astype(float), patterns[:, points:].astype(float)
+        self._point = np.repeat(np.arange(points), np.diff(layout.first))
 
     def __len__(self) -> int:
-        return len(self._patterns)
+        return len(self._sides[0])
 
     def bounds(self, box: Box) -> list[Bounds]:
         """Return the bounds of each part's rows for one box.
@@ -77,56 +79,105 @@ class CornerValues:
             PowerFlowError: A corner has no solution.
         """
         half = np.concatenate([half[self._layout.points] for half in box.half_width])
-        current = self._solved(box)
-        total = self._right @ current if len(self._layout.start) > 2 else np.empty((0, current.shape[1]))
-        parts_current, result = parts_of(current.T), []
-        for part, which, charged, slack in zip(self._parts, self._which, self._charged, self._slack, strict=True):
-            found = self._values(part, which, current, parts_current, total)
+        result = []
+        for found, charged, slack in zip(self.found(box), self._charged, self._slack, strict=True):
+            if not np.isfinite(found).all():
+                raise PowerFlowError("no power-flow solution")
             upper = found + MARGIN_V
             upper[charged] += slack @ half
             result.append(Bounds(upper, found))
         return result
 
-    def _solved(self, box: Box) -> Complex:
-        """[injectors, patterns] Currents."""
-        points, patterns = self._layout.points, self._patterns
-        (p, q), (half_p, half_q) = box.centre, box.half_width
-        p_kw, q_kvar = np.repeat(p[:, None], len(patterns), axis=1), np.repeat(q[:, None], len(patterns), axis=1)
-        p_kw[points] += half_p[points, None] * patterns[:, : len(points)].T
-        q_kvar[points] += half_q[points, None] * patterns[:, len(points) :].T
-        s = self._power_flow.injected_va(p_kw, q_kvar)[self._power_flow.sections.order]
-        solution = self._power_flow.solve_sections(s, np.broadcast_to(self._v[:, None], s.shape))
-        if not solution.converged.all():
-            raise PowerFlowError("no power-flow solution")
-        return solution.current
+    def found(self, box: Box) -> list[Floats]:
+        """Return exact values of each part's rows at their corners of one box; infinite where there is no solution."""
+        current, converged = self._solved(box)
+        busbar = self._power_flow.matrices.right
+        total = _product(current, busbar) if len(self._layout.start) > 2 else current[:, :, :0]
+        values = []
+        for rows in self._rows:
+            own = self._layout.injectors_of(rows.part.section)
+            acting = [current[:, :, own], total]
+            if total.shape[2] and own.stop > own.start:
+                acting[1] = total - _product(current[:, :, own], busbar[:, :, own])
+            found = rows.values(np.concatenate(acting, axis=2))
+            values.append(found if converged.all() else np.where(converged[rows.which], found, np.inf))
+        return values
 
-    def _values(self, part: Corners, which: Ints, current: Complex, parts_current: Floats, total: Complex) -> Floats:
-        """[rows] Exact values, each at its own corner."""
-        start = self._layout.start
-        own = slice(0, 0)
-        if part.section < len(start) - 1:
-            own = slice(int(start[part.section]), int(start[part.section + 1]))
-        others = total - self._right[:, own] @ current[own] if len(total) else total
-        value = part.rows.offset.copy()
-        _add_values(
-            part.rows.own_parts, part.rows.left_parts, which, parts_current[:, :, own], parts_of(others.T), value
-        )
-        return part.sign * absolute(value) if part.way is None else (part.way.conj() * value).real
+    def _solved(self, box: Box) -> tuple[Floats, np.ndarray]:
+        """[2, patterns, injectors] Currents, and [patterns] whether there is a solution."""
+        layout = self._layout
+        s = np.empty((2, len(self), len(layout.unit)))
+        for into, side, centre, half in zip(s, self._sides, box.centre, box.half_width, strict=True):
+            powers = centre[layout.points] + half[layout.points] * side
+            np.multiply(powers[:, self._point], layout.unit, out=into)
+        return self._power_flow.solve_parts(s, np.repeat(parts_of(self._v)[:, None], len(self), axis=1))
+
+
+@dataclass(frozen=True)
+class _RowsByCorner:
+    """Rows of a part in the order of their corners, so that those of one corner are computed side by side.
+
+    Attributes:
+        part: The rows.
+        which: [rows] Which corner is each one's.
+        order: [rows] The rows, corner by corner.
+        corner: [corners of these rows] Their numbers.
+        start: [corners of these rows + 1] Where in `order` the rows of each begin.
+        columns: [2, rows * (own injectors + 3)] Of each corner's rows, what they are per ampere of each own injector
+            and per volt at the busbar, column after column.
+    """
+
+    part: Corners
+    which: Ints
+    order: Ints
+    corner: Ints
+    start: Ints
+    columns: Floats
+
+    @classmethod
+    def of(cls, part: Corners, which: Ints) -> "_RowsByCorner":
+        """Arrange a part's rows."""
+        order = np.argsort(which, kind="stable")
+        corner, start = np.unique(which[order], return_index=True)
+        start = np.append(start, len(which)).astype(np.int64)
+        gain = np.concatenate([part.rows.own, part.rows.left], axis=1)
+        columns = [gain[order[one:end]].T.reshape(-1) for one, end in pairwise(start)]
+        return cls(part, which, order, corner, start, parts_of(np.concatenate([gain[:0].reshape(-1), *columns])))
+
+    def values(self, acting: Floats) -> Floats:
+        """[rows] `sign * length`, or the part along the way, at [2, corners, own injectors + 3] currents and volts."""
+        value, part = np.zeros((2, len(self.order))), self.part
+        _add_columns(self.columns, self.start, self.corner, acting, value)
+        offset, way = part.rows.offset[self.order], None if part.way is None else part.way[self.order]
+        value[0] += offset.real
+        value[1] += offset.imag
+        result = np.empty(len(self.order))
+        if way is None:
+            result[self.order] = part.sign * np.sqrt(value[0] ** 2 + value[1] ** 2)
+        else:
+            result[self.order] = way.real * value[0] + way.imag * value[1]
+        return result
+
+
+def _product(current: Floats, right: Floats) -> Floats:
+    """[2, corners, 3] Volt at the busbar by [2, corners, injectors] currents."""
+    re, im = current
+    return np.stack([re @ right[0].T - im @ right[1].T, re @ right[1].T + im @ right[0].T])
 
 
 @compiled
-def _add_values(own, left, which, current, others, value):  # type: ignore[no-untyped-def]
-    for r in range(own.shape[1]):
-        re, im = 0.0, 0.0
-        a_re, a_im, b_re, b_im = own[0, r], own[1, r], current[0, which[r]], current[1, which[r]]
-        for j in range(own.shape[2]):
-            re += a_re[j] * b_re[j] - a_im[j] * b_im[j]
-            im += a_re[j] * b_im[j] + a_im[j] * b_re[j]
-        for c in range(left.shape[2]):
-            to_re, to_im = others[0, which[r], c], others[1, which[r], c]
-            re += left[0, r, c] * to_re - left[1, r, c] * to_im
-            im += left[0, r, c] * to_im + left[1, r, c] * to_re
-        value[r] += complex(re, im)
+def _add_columns(columns, start, corner, acting, value):  # type: ignore[no-untyped-def]
+    at = 0
+    for k in range(len(corner)):
+        into_re, into_im = value[0, start[k] : start[k + 1]], value[1, start[k] : start[k + 1]]
+        size = len(into_re)
+        for j in range(acting.shape[2]):
+            re, im = acting[0, corner[k], j], acting[1, corner[k], j]
+            a_re, a_im = columns[0, at : at + size], columns[1, at : at + size]
+            for i in range(size):
+                into_re[i] += a_re[i] * re - a_im[i] * im
+                into_im[i] += a_re[i] * im + a_im[i] * re
+            at += size
 
 
 def distinct(patterns: np.ndarray) -> tuple[np.ndarray, Ints]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feederloop.simulators.envelope.box import Box, Limits
-from feederloop.simulators.envelope.proof import MARGIN_V, distinct
+from feederloop.simulators.envelope.corners import MARGIN_V, distinct
 from feederloop.simulators.grid.feeder import SEQUENCE_FROM_PHASE, Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent

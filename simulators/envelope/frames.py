@@ -81,7 +81,7 @@ class Busbar:
         cls, matrices: SectionMatrices, enclosure: Enclosure, half: tuple[Floats, Floats], unit: Complex, w: Complex
     ) -> "Busbar":
         """Return a box's busbar: [injectors] half-widths of power, and [3] voltages without injection."""
-        right = matrices.right[0] + 1j * matrices.right[1]
+        right = matrices.busbar
         v = w + right @ enclosure.current
         length, size = absolute(v), absolute(right)
         volt, radius = absolute(enclosure.v), enclosure.radius

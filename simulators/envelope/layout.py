@@ -41,3 +41,15 @@ class Layout:
             unit=1e3 * feeder.injector_share[sections.order],
             phase=np.abs(sections.left[sections.order]).argmax(axis=1).astype(np.int64),
         )
+
+    def injectors_of(self, section: int) -> slice:
+        """Where a section's injectors are; nowhere for the section after the last."""
+        if section == len(self.start) - 1:
+            return slice(0, 0)
+        return slice(int(self.start[section]), int(self.start[section + 1]))
+
+    def points_of(self, section: int) -> slice:
+        """Where a section's points are; nowhere for the section after the last."""
+        if section == len(self.start) - 1:
+            return slice(0, 0)
+        return slice(int(self.point_start[section]), int(self.point_start[section + 1]))

@@ -1,6 +1,7 @@
 """What is proven of all boxes of a family, so that of any one of them only a few corners are left to be solved."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,7 +85,7 @@ class Proof:
         """
         solved = self._values.bounds(box)
         ends = np.cumsum([0, *(len(kind.corners) for kind in self._kinds)])
-        tops, bottoms, currents, *negative = [solved[one:end] for one, end in zip(ends, ends[1:], strict=False)]
+        tops, bottoms, currents, *negative = [solved[one:end] for one, end in pairwise(ends)]
         vuf = np.empty(0)
         if negative:
             highest = self._negative.proven(negative[0])

@@ -1,4 +1,4 @@
-"""What is known of all uses of a family of boxes at once: where their solutions are, and who acts on what in which way."""
+"""What is known of all uses of a family of boxes: where their solutions are, and who acts on what in which way."""
 
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Region:
         matrices, size = power_flow.matrices, certifier.encloser.size
         self.slopes = Slopes(certifier.layout, matrices, size, enclosure, hull, fixed, power_flow.sections.w)
         self._start = certifier.layout.start
-        self._right = matrices.right[0] + 1j * matrices.right[1]
+        self._right = matrices.busbar
         self._busbar = self._right @ enclosure.current
         self._busbar_spread = size.right @ enclosure.spread
 

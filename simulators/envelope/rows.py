@@ -32,11 +32,6 @@ class SectionRows:
         return parts_of(self.own)
 
     @cached_property
-    def left_parts(self) -> Floats:
-        """[2, rows, 3]."""
-        return parts_of(self.left)
-
-    @cached_property
     def own_size(self) -> Floats:
         """[rows, own injectors]."""
         return absolute(self.own)

@@ -1,9 +1,8 @@
 """How watched quantities move with a customer's power, at the box's midpoint and how differently anywhere in the box.
 
-From `dI = conj(ds) / conj(V) - mu conj(Z dI)`, `mu = conj(s) / conj(V)^2`: the midpoint's tangent is solved section by
-section, what couples the sections through three busbar voltages. Over the enclosure's discs 1/V, mu and a length's
-direction leave their midpoint values by bounded amounts; what that makes of a derivative is bounded through
-the row's own adjoint, once for each cluster of alike rows.
+The midpoint's tangent is exact. Over the enclosure's discs 1/V, mu and a length's direction leave their midpoint values
+by bounded amounts; what that makes of a derivative is bounded through the row's own adjoint, once for each cluster of
+alike rows.
 """
 
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosur
 from feederloop.simulators.envelope.frames import Busbar, Frame, chord
 from feederloop.simulators.envelope.layout import Layout
 from feederloop.simulators.envelope.rows import SectionRows
+from feederloop.simulators.envelope.tangent import SectionTangent
 from feederloop.simulators.grid.columns import SectionMatrices, parts_of
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.sections import absolute
@@ -67,19 +67,15 @@ class Slopes:
         self._fixed = np.split(fixed, 2)
         self._asked = [np.where(known == 0, half, 0.0) for known, half in zip(self._fixed, self._half, strict=True)]
         self._kinds = [kind for kind, asked in enumerate(self._asked) if asked.any()]
-        self._mu = enclosure.s.conj() / enclosure.v.conj() ** 2
-        unit = layout.unit / enclosure.v.conj()
-        self._unit = unit, -1j * unit
-        self._solved: dict[int, tuple[list[Floats], Floats]] = {}
+        self._tangent = SectionTangent(layout, matrices, enclosure.s, enclosure.v)
+        self._mu = self._tangent.mu
         self._coupled = len(layout.start) > 2
         self._still = Frame.of(layout, enclosure, enclosure.radius)
         self._frames: dict[int, Frame] = {}
         self._probe = size.from_left(np.ones((1, len(self._mu))))
         self._probe_ratio = float((size.from_left(self._probe * self._still.most) / self._probe).max())
         if self._coupled:
-            self._right = matrices.right[0] + 1j * matrices.right[1]
-            self._beta = self._couple()
-            self._busbar = Busbar.of(matrices, enclosure, self._half_of_injectors(), unit, busbar_v)
+            self._busbar = Busbar.of(matrices, enclosure, self._half_of_injectors(), self._tangent.unit[0], busbar_v)
 
     def valid(self) -> bool:
         """Whether the bounds hold: the power flow's derivative has an inverse everywhere in the discs."""
@@ -126,7 +122,7 @@ class Slopes:
         for phase in np.unique(follows):
             chosen = np.flatnonzero(follows == phase)
             some = rows.subset(chosen)
-            turn = self._busbar.turn(some, self._part(section).injectors, value[chosen], int(phase))
+            turn = self._busbar.turn(some, self._layout.injectors_of(section), value[chosen], int(phase))
             self._fill(found, chosen, some, section, turned[chosen], turn, self._frame(int(phase)))
         return found
 
@@ -141,27 +137,26 @@ class Slopes:
         frame: Frame,
     ) -> None:
         """Put the intervals of some rows in their places."""
-        layout, part = self._layout, self._part(section)
+        layout, part = self._layout, self._layout.injectors_of(section)
         cluster, added = self._clusters(rows, section, turn, frame)
-        weights, six = self._weights(rows, section, turned)
-        columns = slice(int(layout.point_start[part.start_section]), int(layout.point_start[part.end_section]))
-        first = layout.first[columns.start : columns.stop + 1] - part.injectors.start
+        columns = layout.points_of(section)
+        first = layout.first[columns.start : columns.stop + 1] - part.start
         for kind in self._kinds:
             asked = self._asked[kind]
-            derivative = six @ self._beta[kind] if self._coupled else np.zeros((len(into), len(asked)))
+            own = bool(asked[columns].any())
+            derivative = self._tangent.slopes(rows, section, turned, kind, own=own)
             error = np.zeros_like(derivative)
-            if asked[columns].any():
-                derivative[:, columns] += weights @ self._section(section)[0][kind]
+            if own:
                 _own_error(
-                    rows.own_size, turn, cluster, added[:, part.injectors], frame.b[part.injectors],
-                    frame.reach[part.injectors], first, asked[columns], error[:, columns],
+                    rows.own_size, turn, cluster, added[:, part], frame.b[part], frame.reach[part], first,
+                    asked[columns], error[:, columns],
                 )  # fmt: skip
             if self._coupled:
                 others = asked.copy()
                 others[columns] = 0.0
                 _others_error(
-                    parts_of(turned[:, None] * rows.left), self._matrices.right, parts_of(self._unit[kind]), turn,
-                    cluster, added, frame.b, frame.reach, frame.angle, frame.shrink, layout.first, others, error,
+                    parts_of(turned[:, None] * rows.left), self._matrices.right, parts_of(self._tangent.unit[kind]),
+                    turn, cluster, added, frame.b, frame.reach, frame.angle, frame.shrink, layout.first, others, error,
                 )  # fmt: skip
             found[kind][0][into], found[kind][1][into] = derivative, error
 
@@ -174,22 +169,16 @@ class Slopes:
         if phase not in self._frames:
             radius, angle = np.empty(len(self._mu)), np.empty(len(self._mu))
             for section in range(len(self._layout.start) - 1):
-                part = self._part(section).injectors
+                part = self._layout.injectors_of(section)
                 own, left = self._matrices.section(section)
                 rows = SectionRows(np.empty(0, dtype=np.int64), np.empty(0, dtype=complex), own, left)
                 radius[part], angle[part] = self._busbar.seen(rows, part, self._enclosure, phase)
             self._frames[phase] = Frame.of(self._layout, self._enclosure, radius, angle)
         return self._frames[phase]
 
-    def _part(self, section: int) -> "_Part":
-        start = self._layout.start
-        if section == len(start) - 1:
-            return _Part(slice(0, 0), 0, 0)
-        return _Part(slice(int(start[section]), int(start[section + 1])), section, section + 1)
-
     def _clusters(self, rows: SectionRows, section: int, turn: Floats, frame: Frame) -> tuple[Ints, Floats]:
         """[rows] cluster of each, and [clusters, injectors] what reactions add to deviations in each."""
-        layout, part = self._layout, self._part(section).injectors
+        layout, part = self._layout, self._layout.injectors_of(section)
         weight = rows.own_size.sum(axis=1) + rows.left_size.sum(axis=1)
         phase = np.zeros(len(weight), dtype=np.int64)
         if rows.own_size.shape[1]:
@@ -228,77 +217,6 @@ class Slopes:
         scale = (twice / self._probe).max(axis=1) / max(1.0 - self._probe_ratio, 1e-300)
         result: Floats = once + np.minimum(by_itself, scale[:, None] * self._probe)
         return result
-
-    def _weights(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Floats, Floats]:
-        """[rows, 2 own injectors] on currents of the section, and [rows, 6] on the busbar's voltages."""
-        gain = turned[:, None] * rows.own
-        if not self._coupled:
-            return np.concatenate([gain.real, -gain.imag], axis=1), np.empty((len(gain), 0))
-        through = turned[:, None] * rows.left
-        gain = gain - through @ self._right[:, self._part(section).injectors]
-        weights = np.concatenate([gain.real, -gain.imag], axis=1)
-        six = np.concatenate([through.real, -through.imag], axis=1)
-        if gain.shape[1]:
-            six = six + weights @ self._section(section)[1]
-        return weights, six
-
-    def _section(self, section: int) -> tuple[list[Floats], Floats]:
-        """[2 injectors, points] currents by active and by reactive power, [2 injectors, 6] by the busbar's voltages.
-
-        Of what happens within the section, with the busbar's voltages held.
-        """
-        if section not in self._solved:
-            self._solved[section] = self._solve(section)
-        return self._solved[section]
-
-    def _solve(self, section: int) -> tuple[list[Floats], Floats]:
-        layout, part = self._layout, self._part(section).injectors
-        count = part.stop - part.start
-        z, left = self._matrices.section(section)
-        mu = self._mu[part]
-        columns = slice(int(layout.point_start[section]), int(layout.point_start[section + 1]))
-        first = layout.first[columns.start : columns.stop + 1] - part.start
-        points = columns.stop - columns.start
-        point = np.repeat(np.arange(points), np.diff(first))
-        right = np.zeros((2 * count, points * len(self._kinds)))
-        rows = np.arange(count)
-        for number, kind in enumerate(self._kinds):
-            unit = self._unit[kind][part]
-            right[rows, number * points + point], right[count + rows, number * points + point] = unit.real, unit.imag
-        if self._coupled:
-            z = z - left @ self._right[:, part]
-            pushed = -mu[:, None] * left.conj()
-            right = np.concatenate([right, np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]])], axis=1)
-        if mu.any():
-            k = mu[:, None] * z.conj()
-            system = np.block([[k.real, k.imag], [k.imag, -k.real]])
-            system.flat[:: 2 * count + 1] += 1.0
-            right = np.linalg.solve(system, right)
-        by: list[Floats] = [np.empty((2 * count, 0))] * 2
-        for number, kind in enumerate(self._kinds):
-            by[kind] = right[:, number * points : (number + 1) * points]
-        return by, right[:, points * len(self._kinds) :]
-
-    def _couple(self) -> list[Floats]:
-        """[6, points] Busbar voltages (real, then imaginary parts) by active and by reactive power."""
-        feedback, alone = np.eye(6), []
-        for section in range(len(self._layout.start) - 1):
-            by, coupling = self._section(section)
-            r = self._right[:, self._part(section).injectors]
-            to_busbar = np.block([[r.real, -r.imag], [r.imag, r.real]])
-            feedback -= to_busbar @ coupling
-            alone.append([to_busbar @ one for one in by])
-        joined = [np.concatenate([part[kind] for part in alone], axis=1) for kind in (0, 1)]
-        return [np.linalg.solve(feedback, one) for one in joined]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Where a section stands: empty for rows of none."""
-
-    injectors: slice
-    start_section: int
-    end_section: int
 
 
 @compiled

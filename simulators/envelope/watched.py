@@ -1,134 +1,153 @@
-"""The rows that may bind when limits are shared out, and their linear model."""
+"""The rows that may bind when limits are shared out, and their linear models."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from feederloop.simulators.envelope.box import Bools, Box, Boxes, Limits
+from feederloop.simulators.envelope.box import Box, Boxes
 from feederloop.simulators.envelope.certificate import Certifier
-from feederloop.simulators.envelope.corners import distinct
+from feederloop.simulators.envelope.corners import Corners, CornerValues
+from feederloop.simulators.envelope.rows import Rows, SectionRows
+from feederloop.simulators.envelope.tangent import SectionTangent
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
-from feederloop.simulators.grid.powerflow import PowerFlow
-from feederloop.simulators.grid.sensitivity import Tangent, along
+from feederloop.simulators.grid.sections import absolute
 
-_A = np.exp(2j * np.pi / 3)
 _UNBALANCE_DIRECTIONS = 12
 _SAME_SLOPES = 0.1  # of the widths: boxes this much alike have the same slopes
 _ALL = slice(None)
 
 
-@dataclass
-class Watched:
-    """Lengths of node voltages, branch currents and negative-sequence voltages.
+@dataclass(frozen=True)
+class WatchedPart:
+    """Rows of one kind and section: lengths of node voltages, branch currents or negative-sequence voltages.
 
-    A length grows along its direction at the midpoint; currents and negative-sequence voltages, which can turn round,
-    have rows for several fixed directions.
+    A voltage's length grows along itself; currents and negative-sequence voltages, which can turn round, have rows for
+    several fixed directions.
 
     Attributes:
-        gain: [rows, injectors] Volt or ampere per ampere injected.
-        offset: [rows] Value without injection.
-        direction: [rows] Of unit length; of a voltage, renewed at every linearisation.
-        sign: [rows] -1 for the lowest voltage, else +1.
+        rows: The rows.
+        section: Their section.
+        sign: -1 for the lowest voltages.
+        way: [rows] Fixed directions; none for voltages.
         limit: [rows] Of `sign * length`.
-        is_voltage: [rows]
-        mirrored: The first so many rows are upper voltages, and the next so many the lower ones of the same nodes.
     """
 
-    gain: Complex
-    offset: Complex
-    direction: Complex
-    sign: Floats
+    rows: SectionRows
+    section: int
+    sign: float
+    way: Complex | None
     limit: Floats
-    is_voltage: Bools
-    mirrored: int = 0
-
-    def value(self, current: Complex) -> Floats:
-        """[rows] `sign * length` at [injectors] currents or, with a column per row, at each row's own."""
-        if current.ndim == 1:
-            phasor = self.offset + self.gain @ current
-        else:
-            phasor = self.offset + np.einsum("rj,jr->r", self.gain, current)
-        length: Floats = self.sign * np.abs(phasor)
-        return length
 
     @property
     def span(self) -> Floats:
-        """[rows] Distance between the limit and the value without injection."""
-        return np.where(self.is_voltage, np.abs(self.limit - self.sign * np.abs(self.offset)), self.limit)
+        """[rows] Distance between the limit and the value without injection; of what can turn round, the limit."""
+        return np.abs(self.limit - self.sign * np.abs(self.rows.offset)) if self.way is None else self.limit
+
+    def values(self, value: Complex) -> Floats:
+        """[rows, ...] `sign * length` of [rows, ...] values."""
+        length: Floats = self.sign * absolute(value)
+        return length
+
+    def subset(self, rows: Ints) -> "WatchedPart":
+        """Return some of the rows."""
+        way = None if self.way is None else self.way[rows]
+        return WatchedPart(self.rows.subset(rows), self.section, self.sign, way, self.limit[rows])
+
+
+class Watched:
+    """All rows that are watched.
+
+    Args:
+        certifier: The network.
+        parts: The rows.
+    """
+
+    def __init__(self, certifier: Certifier, parts: Sequence[WatchedPart]) -> None:
+        self.certifier, self.parts = certifier, tuple(part for part in parts if len(part.limit))
+        self._start = np.cumsum([0, *(len(part.limit) for part in self.parts)])
+        self.limit = self._joined([part.limit for part in self.parts])
+        self.span = self._joined([part.span for part in self.parts])
+        self.sign = self._joined([np.full(len(part.limit), part.sign) for part in self.parts])
+        self.is_voltage = self._joined([np.full(len(part.limit), part.way is None) for part in self.parts]) > 0
+
+    @classmethod
+    def of(cls, certifier: Certifier) -> "Watched":
+        """Watch what the certifier limits."""
+        return cls(certifier, [*_voltages(certifier), *_unbalance(certifier), *_currents(certifier)])
+
+    def __len__(self) -> int:
+        return len(self.limit)
+
+    @staticmethod
+    def _joined(parts: Sequence[Floats]) -> Floats:
+        return np.concatenate([np.empty(0), *parts])
+
+    def slices(self) -> list[tuple[WatchedPart, slice]]:
+        """Return the parts, and where their rows stand."""
+        ends = zip(self._start, self._start[1:], strict=False)
+        return [(part, slice(int(one), int(end))) for part, (one, end) in zip(self.parts, ends, strict=True)]
 
     def subset(self, rows: Ints) -> "Watched":
-        """Return some of the rows."""
-        return Watched(**{name: getattr(self, name)[rows] for name in _PER_ROW})
+        """Return some of the rows, whose numbers ascend."""
+        cuts = np.searchsorted(rows, self._start)
+        chosen = [rows[one:end] - start for one, end, start in zip(cuts, cuts[1:], self._start, strict=False)]
+        return Watched(self.certifier, [part.subset(some) for part, some in zip(self.parts, chosen, strict=True)])
 
-    def joined(self, *others: "Watched") -> "Watched":
-        """Return these rows and others'."""
-        parts = (self, *(other for other in others if len(other.limit)))
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_ROW}
-        return Watched(**joined, mirrored=self.mirrored)
-
-    def reachable(self, apparent_va: Floats, v_least_v: float) -> Ints:
-        """Return the rows but for those of currents that these [injectors] powers could never bring to their limit."""
-        free = ~self.is_voltage
-        possible = np.abs(self.offset[free]) + np.abs(self.gain[free]) @ (apparent_va / v_least_v)
-        kept = self.is_voltage.copy()
-        kept[free] = possible > self.limit[free]
-        return np.flatnonzero(kept)
-
-
-_PER_ROW = tuple(field.name for field in fields(Watched) if field.name != "mirrored")
+    def lengths(self, current: Complex) -> Floats:
+        """[rows, scenarios] `sign * length` at [injectors, scenarios] currents, in the order of the sections."""
+        layout, right = self.certifier.layout, self.certifier.power_flow.matrices.busbar
+        total = right @ current
+        result = np.empty((len(self), current.shape[1]))
+        for part, rows in self.slices():
+            own = layout.injectors_of(part.section)
+            value = part.rows.offset[:, None] + part.rows.own @ current[own]
+            if part.rows.left.shape[1]:
+                value += part.rows.left @ (total - right[:, own] @ current[own])
+            result[rows] = part.values(value)
+        return result
 
 
-def voltage_rows(feeder: Feeder, limits: Limits) -> Watched:
+def _voltages(certifier: Certifier) -> list[WatchedPart]:
     """Upper and lower voltage of all phases where customers are: further in, voltages vary less."""
-    buses = np.unique(feeder.injector_row // 3)
-    buses = buses[feeder.bus_vn_v[buses] < 1000.0]
-    nodes = np.tile((3 * buses[:, None] + np.arange(3)).reshape(-1), 2)
-    sign = np.repeat([1.0, -1.0], len(nodes) // 2)
-    offset = feeder.bus_w[nodes]
-    return Watched(
-        gain=feeder.bus_z[nodes],
-        offset=offset,
-        direction=offset / np.abs(offset),
-        sign=sign,
-        limit=np.where(sign > 0, limits.v_max_v, -limits.v_min_v),
-        is_voltage=np.ones(len(nodes), dtype=bool),
-        mirrored=len(nodes) // 2,
-    )
+    feeder, limits = certifier.power_flow.feeder, certifier.limits
+    watched = np.isin(certifier.node_rows // 3, feeder.injector_row // 3)
+    return [
+        WatchedPart(rows, section, sign, None, np.full(len(rows.offset), limit))
+        for sign, limit in ((1.0, limits.v_max_v), (-1.0, -limits.v_min_v))
+        for section, rows in enumerate(_some(certifier.nodes, watched))
+    ]
 
 
-def branch_rows(certifier: Certifier) -> Watched:
+def _currents(certifier: Certifier) -> list[WatchedPart]:
     """Currents of the phase conductors whose rating is known, along and against the phase's own voltage."""
-    feeder = certifier.power_flow.feeder
-    branches, conductors = feeder.branches, certifier.conductors
-    rated = np.isfinite(conductors.allowed_a)
-    chosen = np.repeat(conductors.rows[rated], 2)
-    along_voltage = np.exp(-2j * np.pi / 3 * branches.row_phase[chosen]) * _low_voltage_turn(feeder)
-    return Watched(
-        gain=branches.gain[chosen],
-        offset=branches.i0[chosen],
-        direction=along_voltage * np.tile([1.0, -1.0], len(chosen) // 2),
-        sign=np.ones(len(chosen)),
-        limit=np.repeat(conductors.allowed_a[rated], 2),
-        is_voltage=np.zeros(len(chosen), dtype=bool),
-    )
+    feeder, conductors = certifier.power_flow.feeder, certifier.conductors
+    phase = feeder.branches.row_phase[conductors.rows]
+    along = np.exp(-2j * np.pi / 3 * phase) * _low_voltage_turn(feeder)
+    return [
+        WatchedPart(rows, section, 1.0, sign * along[rows.place], conductors.allowed_a[rows.place])
+        for sign in (1.0, -1.0)
+        for section, rows in enumerate(_some(certifier.currents, np.isfinite(conductors.allowed_a)))
+    ]
 
 
-def unbalance_rows(feeder: Feeder, limits: Limits) -> Watched:
+def _unbalance(certifier: Certifier) -> list[WatchedPart]:
     """Negative-sequence voltage where customers are, along directions all round; no rows without a limit."""
-    buses = np.unique(feeder.injector_row // 3) if limits.vuf_percent is not None else np.empty(0, dtype=np.int64)
-    negative = np.array([1.0, _A**2, _A]) / 3
-    z, w = feeder.bus_z.reshape(-1, 3, feeder.bus_z.shape[1])[buses], feeder.bus_w.reshape(-1, 3)[buses]
-    chosen = np.repeat(np.arange(len(buses)), _UNBALANCE_DIRECTIONS)
-    round_ = np.exp(2j * np.pi * np.arange(_UNBALANCE_DIRECTIONS) / _UNBALANCE_DIRECTIONS)
-    positive = np.abs(w @ negative.conj())
-    return Watched(
-        gain=np.einsum("p,bpj->bj", negative, z)[chosen],
-        offset=(w @ negative)[chosen],
-        direction=np.tile(round_, len(buses)),
-        sign=np.ones(len(chosen)),
-        limit=((limits.vuf_percent or 0.0) / 100.0 * positive)[chosen],
-        is_voltage=np.zeros(len(chosen), dtype=bool),
-    )
+    feeder, percent = certifier.power_flow.feeder, certifier.limits.vuf_percent
+    if percent is None:
+        return []
+    watched = np.isin(certifier.node_rows[::3] // 3, feeder.injector_row // 3)
+    positive = [np.abs(rows.offset) for rows in _some(certifier.positive, watched)]
+    return [
+        WatchedPart(rows, section, 1.0, np.full(len(rows.offset), way), percent / 100.0 * positive[section])
+        for way in np.exp(2j * np.pi * np.arange(_UNBALANCE_DIRECTIONS) / _UNBALANCE_DIRECTIONS)
+        for section, rows in enumerate(_some(certifier.negative, watched))
+    ]
+
+
+def _some(rows: Rows, watched: np.ndarray) -> list[SectionRows]:
+    """Return of each section those rows that are watched."""
+    return [section.subset(np.flatnonzero(watched[section.place])) for section in rows.sections]
 
 
 @dataclass(frozen=True)
@@ -146,32 +165,31 @@ class LinearModel:
     origin: Floats
 
     @classmethod
-    def at(cls, watched: Watched, power_flow: PowerFlow, p_kw: Floats, q_kvar: Floats) -> "LinearModel | None":
+    def at(cls, watched: Watched, p_kw: Floats, q_kvar: Floats) -> "LinearModel | None":
         """Linearise at [points] powers; none where these have no power-flow solution."""
-        s = power_flow.injected_va(p_kw[:, None], q_kvar[:, None])
-        solution = power_flow.try_solve(s)
+        certifier = watched.certifier
+        power_flow, layout = certifier.power_flow, certifier.layout
+        s = power_flow.injected_va(p_kw[:, None], q_kvar[:, None])[power_flow.sections.order]
+        solution = power_flow.solve_sections(s)
         if not solution.converged.all():
             return None
-        current = solution.current[:, 0]
-        tangent = Tangent.at(power_flow.feeder, s[:, 0], solution.v[:, 0])
-        phasor = watched.offset + watched.gain @ current
-        # A current may be zero at the midpoint; its rows keep their own directions.
-        along_itself = phasor / np.maximum(np.abs(phasor), 1e-300)
-        watched.direction = np.where(watched.is_voltage, along_itself, watched.direction)
-        # What raises a node's upper voltage row lowers its lower one by as much.
-        half = watched.mirrored
-        own = np.concatenate([np.arange(half), np.arange(2 * half, len(watched.limit))])
-        weights = watched.sign[own, None] * along(watched.gain[own], watched.direction[own])
-        by_p, by_q = weights @ tangent.by_p, weights @ tangent.by_q
-        if half:
-            by_p = np.concatenate([by_p[:half], -by_p[:half], by_p[half:]])
-            by_q = np.concatenate([by_q[:half], -by_q[:half], by_q[half:]])
-        value = watched.sign * (watched.direction.conj() * phasor).real
-        return cls(by_p, by_q, value - by_p @ p_kw - by_q @ q_kvar)
-
-    def subset(self, rows: Ints) -> "LinearModel":
-        """Return some of the rows."""
-        return LinearModel(self.by_p[rows], self.by_q[rows], self.origin[rows])
+        current, right = solution.current[:, 0], power_flow.matrices.busbar
+        tangent = SectionTangent(layout, power_flow.matrices, s[:, 0], solution.v[:, 0])
+        by = np.empty((2, len(watched), len(layout.points)))
+        value = np.empty(len(watched))
+        total = right @ current
+        for part, rows in watched.slices():
+            own = layout.injectors_of(part.section)
+            phasor = part.rows.offset + part.rows.own @ current[own]
+            if part.rows.left.shape[1]:
+                phasor = phasor + part.rows.left @ (total - right[:, own] @ current[own])
+            # A current may be zero at the midpoint; its rows keep their own directions.
+            way = phasor / np.maximum(np.abs(phasor), 1e-300) if part.way is None else part.way
+            turned = part.sign * way.conj()
+            value[rows] = (turned * phasor).real
+            for kind in (0, 1):
+                by[kind, rows][:, layout.points] = tangent.slopes(part.rows, part.section, turned, kind)
+        return cls(by[0], by[1], value - by[0] @ p_kw - by[1] @ q_kvar)
 
 
 class RobustModel:
@@ -187,61 +205,86 @@ class RobustModel:
 
     def __init__(self, watched: Watched, model: LinearModel) -> None:
         self._watched, self._by_q, self._origin = watched, model.by_q.copy(), model.origin.copy()
-        self.rise = np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
-        self._trusted = np.zeros(len(watched.limit), dtype=bool)
+        self.rise = _rise(model)
         self._around: Boxes | None = None
+        self._corners: WorstCorners | None = None
 
     def worst(self, box: Box, rows: Ints | slice = _ALL) -> Floats:
         """[rows] Greatest values of some rows in a box."""
         points = len(box.p_low_kw)
-        rise, by_q = self.rise[rows], self._by_q[rows]
+        rise = self.rise[rows]
         result: Floats = self._origin[rows] + rise[:, :points] @ box.p_high_kw - rise[:, points:] @ box.p_low_kw
         if box.q_low_kvar.any() or box.q_high_kvar.any():
-            q, half = box.centre[1], box.half_width[1]
-            result = result + by_q @ q
-            if half.any():
-                result += np.abs(by_q) @ half
+            by_q = self._by_q[rows]
+            result += by_q @ box.centre[1] + np.abs(by_q) @ box.half_width[1]
         return result
 
-    def correct(self, rows: Ints, box: Box, power_flow: PowerFlow) -> bool:
-        """Make some rows right at their worst corner of a box; false if its midpoint has no power-flow solution.
+    def correct(self, rows: Ints, box: Box) -> Ints | None:
+        """Make some rows right at their worst corner of a box.
 
-        Their slopes are renewed where they are those of quite another box.
+        Slopes are renewed where they are those of quite another box.
+
+        Returns:
+            The rows that were corrected, these and perhaps more; none if the box's midpoint has no power-flow solution.
         """
-        watched = self._watched.subset(rows)
-        if not (self._around is not None and self._around.include(box) and self._trusted[rows].all()):
-            model = LinearModel.at(watched, power_flow, *box.centre)
-            if model is None:
-                return False
-            self._around = Boxes.around(box, _SAME_SLOPES)
-            self._trusted[:] = False
-            self._trusted[rows] = True
-            self.rise[rows] = np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
-            self._by_q[rows], self._origin[rows] = model.by_q, model.origin
-        points = len(box.p_low_kw)
-        by_p = self.rise[rows, :points] - self.rise[rows, points:]
-        exact = at_worst_corners(watched, by_p, self._by_q[rows], power_flow, box)
-        self._origin[rows] += exact - self.worst(box, rows)
+        alike = self._around is not None and self._around.include(box)
+        known = self._corners.rows if self._corners is not None and alike else rows[:0]
+        if self._corners is None or not np.isin(rows, known).all():
+            rows = np.union1d(rows, known)
+            if not self._renewed(rows, box):
+                return None
+            points = len(box.p_low_kw)
+            by_p = self.rise[rows, :points] - self.rise[rows, points:]
+            self._corners = WorstCorners(self._watched, rows, by_p, self._by_q[rows])
+        rows = self._corners.rows
+        self._origin[rows] += self._corners.values(box) - self.worst(box, rows)
+        return rows
+
+    def _renewed(self, rows: Ints, box: Box) -> bool:
+        model = LinearModel.at(self._watched.subset(rows), *box.centre)
+        if model is None:
+            return False
+        self._around = Boxes.around(box, _SAME_SLOPES)
+        self.rise[rows], self._by_q[rows], self._origin[rows] = _rise(model), model.by_q, model.origin
         return True
+
+
+def _rise(model: LinearModel) -> Floats:
+    return np.concatenate([np.maximum(model.by_p, 0.0), np.maximum(-model.by_p, 0.0)], axis=1)
+
+
+class WorstCorners:
+    """Solves some rows at the corners that their slopes show as the worst.
+
+    Args:
+        watched: All rows.
+        rows: Which of them, ascending.
+        by_p: [rows, points] Slopes of these.
+        by_q: The same by reactive power.
+    """
+
+    def __init__(self, watched: Watched, rows: Ints, by_p: Floats, by_q: Floats) -> None:
+        self.rows, some, certifier = rows, watched.subset(rows), watched.certifier
+        order = certifier.layout.points
+        end = np.where(np.concatenate([by_p[:, order], by_q[:, order]], axis=1) > 0, 1, -1).astype(np.int8)
+        parts = [
+            Corners(part.rows, part.section, part.sign, None, end[place], np.empty((0, 0)))
+            for part, place in some.slices()
+        ]
+        self._far_over = some.limit + some.span
+        power_flow = certifier.power_flow
+        self._values = CornerValues(power_flow, certifier.layout, parts, power_flow.feeder.w[power_flow.sections.order])
+
+    def values(self, box: Box) -> Floats:
+        """[rows] Exact values at their corners of a box; far over where there is no solution."""
+        found = np.concatenate([np.empty(0), *self._values.found(box)])
+        return np.where(np.isfinite(found), found, self._far_over)
 
 
 def worst(by: Floats, low: Floats, high: Floats) -> Floats:
     """[rows] Greatest value of `by @ x` over low <= x <= high."""
     result: Floats = np.maximum(by, 0.0) @ high + np.minimum(by, 0.0) @ low
     return result
-
-
-def at_worst_corners(watched: Watched, by_p: Floats, by_q: Floats, power_flow: PowerFlow, box: Box) -> Floats:
-    """[rows] Exact values at the corner that [rows, points] slopes show as the worst; far over if it has no solution."""
-    if len(watched.limit) == 0:
-        return np.empty(0)
-    patterns, which = distinct(np.concatenate([by_p, by_q], axis=1))
-    points = len(box.p_low_kw)
-    p = np.where(patterns[:, :points] > 0, box.p_high_kw, box.p_low_kw).T
-    q = np.where(patterns[:, points:] > 0, box.q_high_kvar, box.q_low_kvar).T
-    solution = power_flow.try_solve(power_flow.injected_va(p, q))
-    exact = watched.value(solution.current[:, which])
-    return np.where(solution.converged[which], exact, watched.limit + watched.span)
 
 
 def _low_voltage_turn(feeder: Feeder) -> complex:

@@ -4,6 +4,7 @@ All arrays are real: real and imaginary parts stand side by side. Injectors are 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -47,13 +48,23 @@ class SectionMatrices:
             w=parts_of(feeder.w[sections.order]),
         )
 
+    @cached_property
+    def busbar(self) -> Complex:
+        """[3, injectors] Volt at the busbar per ampere."""
+        result: Complex = self.right[0] + 1j * self.right[1]
+        return result
+
     def section(self, number: int) -> tuple[Complex, Complex]:
         """Impedances within a section, and how its voltages follow the busbar's three."""
         part, at = slice(self.start[number], self.start[number + 1]), self.offset[number]
         size = part.stop - part.start
         own = self.own[:, at : at + size**2].reshape(2, size, size)
-        left = self.left[:, :, part]
-        return np.ascontiguousarray(own[0].T + 1j * own[1].T), np.ascontiguousarray(left[0].T + 1j * left[1].T)
+        return np.ascontiguousarray(own[0].T + 1j * own[1].T), self.left_of(number)
+
+    def left_of(self, number: int) -> Complex:
+        """[injectors of a section, 3] How its voltages follow the busbar's."""
+        left = self.left[:, :, self.start[number] : self.start[number + 1]]
+        return np.ascontiguousarray(left[0].T + 1j * left[1].T)
 
     def voltages(self, current: Complex) -> Complex:
         """[injectors] Voltages that [injectors] currents make, in the order of the sections."""

@@ -82,6 +82,19 @@ class PowerFlow:
         current, converged, passes = self.matrices.solve(s, v, self.tolerance_v, MAX_ITERATIONS)
         return Solution(_complex(v.transpose(0, 2, 1)), _complex(current.transpose(0, 2, 1)), converged, passes)
 
+    def solve_parts(self, s_va: Floats, v: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Solve [2 (real, imaginary), scenarios, injectors] powers in the order of the sections.
+
+        Args:
+            s_va: Powers.
+            v: Voltages to start from; overwritten.
+
+        Returns:
+            [2, scenarios, injectors] currents, and [scenarios] whether each converged.
+        """
+        current, converged, _ = self.matrices.solve(s_va, v, self.tolerance_v, MAX_ITERATIONS)
+        return current, converged
+
     def solve(self, p_kw: Floats, q_kvar: Floats) -> Solution:
         """Solve [points, scenarios] net powers, export positive, in kW and kvar.
 

@@ -20,13 +20,24 @@ import pandas as pd
 import pytest
 from peers import adversary
 
-from feederloop.simulators.envelope import certificate, corners, enclosure, frames, lengths, proof, region, slopes
+from feederloop.simulators.envelope import (
+    certificate,
+    corners,
+    enclosure,
+    frames,
+    lengths,
+    proof,
+    region,
+    slopes,
+    tangent,
+)
 from feederloop.simulators.envelope.box import Box, Boxes, Limits
 from feederloop.simulators.grid.feeder import Branches, Feeder
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent
 
-MODULES = {module.__name__.rpartition(".")[2]: module for module in (enclosure, frames, slopes, corners, region, lengths, proof, certificate)}
+PROOF = (enclosure, frames, tangent, slopes, corners, region, lengths, proof, certificate)
+MODULES = {module.__name__.rpartition(".")[2]: module for module in PROOF}
 # The last ones are where signs change inside the box, where a direction has to turn, and where a span sags.
 CASES = (*range(120), 307, 390, 650, 863, 1666)
 
@@ -38,8 +49,8 @@ MUTATIONS = {
     "width of p only": ("enclosure", "np.hypot(half_p, half_q)", "np.abs(half_p)"),
     "others' currents left out": ("enclosure", "into[i] += factor[i] * from_others", "into[i] += 0.0"),
     "sign of a row's derivative": ("slopes", "turned = sign * value.conj()", "turned = -sign * value.conj()"),
-    "tangent's reaction reversed": ("slopes", "k = mu[:, None] * z.conj()", "k = -mu[:, None] * z.conj()"),
-    "tangent by q reversed": ("slopes", "self._unit = unit, -1j * unit", "self._unit = unit, 1j * unit"),
+    "tangent's reaction reversed": ("tangent", "mu[:, None] * z.conj(), len(mu)", "-mu[:, None] * z.conj(), len(mu)"),
+    "tangent by q reversed": ("tangent", "self.unit = unit, -1j * unit", "self.unit = unit, 1j * unit"),
     "no change of 1/V": ("frames", "b=layout.unit * radius / (volt * room)", "b=0.0 * radius"),
     "no change of mu": ("frames", "change=enclosure.width / room**2 + power", "change=0.0 * power"),
     "nothing reacts": ("slopes", "reacting * frame.b + moving * frame.reach", "0.0 * reacting"),
@@ -56,8 +67,8 @@ MUTATIONS = {
         "slack[r, j] = wrong if wrong <= either else 0.0",
     ),
     "everything is proven": ("slopes", "if size > error[r, j]:", "if True:"),
-    "busbar's feedback reversed": ("slopes", "feedback -= to_busbar", "feedback += to_busbar"),
-    "what others do to the busbar reversed": ("slopes", "pushed = -mu[:, None]", "pushed = mu[:, None]"),
+    "busbar's feedback reversed": ("tangent", "feedback -= to_busbar", "feedback += to_busbar"),
+    "what others do to the busbar reversed": ("tangent", "pushed = -self.mu", "pushed = self.mu"),
     "direction not conjugated": ("region", "turned = parts_of(direction.conj())", "turned = parts_of(direction)"),
     "no rest term": ("region", "rows.own_size @ rest[part]", "0.0 * (rows.own_size @ rest[part])"),
     "no reactive power in the simple bound": ("region", "+ abs(by_q) * half_q[j]", "+ 0.0"),
@@ -214,9 +225,9 @@ def left_intervals(case: Case, certifier: certificate.Certifier, known: region.R
             rows, section, known.centre(rows, section), None, 1.0
         ).items():
             free = case.box.half_width[kind][points] > 0
-            for current, tangent in zip(case.current.T, case.tangents, strict=True):
+            for current, by_power in zip(case.current.T, case.tangents, strict=True):
                 v = feeder.bus_w[nodes] + feeder.bus_z[nodes] @ current
-                slope = ((v / np.abs(v)).conj()[:, None] * (feeder.bus_z[nodes] @ tangent)).real
+                slope = ((v / np.abs(v)).conj()[:, None] * (feeder.bus_z[nodes] @ by_power)).real
                 by = np.split(slope, 2, axis=1)[kind][:, points]
                 if (np.abs(by - derivative) > error * (1 + 1e-9) + 1e-7)[:, free].any():
                     return True

@@ -1,0 +1,127 @@
+"""The power flow's derivative at one operating point, section by section.
+
+From `dI = conj(ds) / conj(V) - mu conj(Z dI)`, `mu = conj(s) / conj(V)^2`: what happens within a section is solved with
+the busbar's voltages held; what couples the sections, through these three voltages. Complex numbers are pairs of real
+ones, as conj is not complex-linear: real parts first.
+"""
+
+import numpy as np
+from scipy.linalg import lu_factor, lu_solve
+
+from feederloop.simulators.envelope.layout import Layout
+from feederloop.simulators.envelope.rows import SectionRows
+from feederloop.simulators.grid.columns import SectionMatrices
+from feederloop.simulators.grid.feeder import Complex, Floats
+
+
+class SectionTangent:
+    """Derivatives of anything by the points' powers.
+
+    Args:
+        layout: Where everything stands.
+        matrices: Impedances.
+        s: [injectors] Power injected, in the order of the sections.
+        v: [injectors] Voltage there.
+
+    Attributes:
+        mu: [injectors] By how much a current answers a change of its voltage, siemens.
+        unit: Of active and of reactive power, [injectors] ampere per kW and per kvar at unmoved voltages.
+    """
+
+    def __init__(self, layout: Layout, matrices: SectionMatrices, s: Complex, v: Complex) -> None:
+        self._layout, self._matrices = layout, matrices
+        self._coupled = len(layout.start) > 2
+        self.mu = s.conj() / v.conj() ** 2
+        unit = layout.unit / v.conj()
+        self.unit = unit, -1j * unit
+        right = matrices.busbar
+        self._right = right if self._coupled else right[:0]
+        self._factors: dict[int, tuple[Floats, Floats]] = {}
+        self._within: dict[tuple[int, int], Floats] = {}
+        self._answers: list[Floats] = []
+        self._busbar = self._couple() if self._coupled else []
+
+    def slopes(self, rows: SectionRows, section: int, turned: Complex, kind: int, *, own: bool = True) -> Floats:
+        """[rows, points] Derivatives of `Re(turned value)` by active (0) or reactive (1) power.
+
+        Args:
+            rows: Rows of one section.
+            section: Their section; the number of sections for those that are in none.
+            turned: [rows]
+            kind: By which power.
+            own: Whether points of the section itself are asked; zeros stand there otherwise.
+        """
+        layout = self._layout
+        result = np.zeros((len(turned), len(layout.points)))
+        part = layout.injectors_of(section)
+        gain = turned[:, None] * rows.own
+        if self._coupled:
+            through = turned[:, None] * rows.left
+            gain = gain - through @ self._right[:, part]
+        weights = np.concatenate([gain.real, -gain.imag], axis=1)
+        if self._coupled:
+            six = np.concatenate([through.real, -through.imag], axis=1)
+            if part.stop > part.start:
+                six = six + weights @ self._answers[section]
+            np.matmul(six, self._busbar[kind], out=result)
+        points = layout.points_of(section)
+        if part.stop > part.start and own:
+            result[:, points] += weights @ self._by_own(section, kind)
+        elif part.stop > part.start:
+            result[:, points] = 0.0
+        return result
+
+    def _by_own(self, section: int, kind: int) -> Floats:
+        """[2 own injectors, own points] Currents of a section by its own points, with the busbar's voltages held."""
+        if (section, kind) not in self._within:
+            layout, part = self._layout, self._layout.injectors_of(section)
+            count, points = part.stop - part.start, layout.points_of(section)
+            unit, size = self.unit[kind][part], points.stop - points.start
+            point = np.repeat(np.arange(size), np.diff(layout.first[points.start : points.stop + 1]))
+            right, rows = np.zeros((2 * count, size)), np.arange(count)
+            right[rows, point], right[count + rows, point] = unit.real, unit.imag
+            self._within[section, kind] = self._solve(section, right)
+        return self._within[section, kind]
+
+    def _solve(self, section: int, right: Floats, *, transposed: bool = False) -> Floats:
+        """Solve the section's equations for its currents."""
+        part = self._layout.injectors_of(section)
+        mu = self.mu[part]
+        if not mu.any():
+            return right
+        if section not in self._factors:
+            z, left = self._matrices.section(section)
+            if self._coupled:
+                z = z - left @ self._right[:, part]
+            k, count = mu[:, None] * z.conj(), len(mu)
+            system = np.empty((2 * count, 2 * count))
+            system[:count, :count], system[:count, count:] = k.real, k.imag
+            system[count:, :count], system[count:, count:] = k.imag, -k.real
+            system.flat[:: 2 * count + 1] += 1.0
+            self._factors[section] = lu_factor(system, overwrite_a=True, check_finite=False)
+        result: Floats = lu_solve(self._factors[section], right, trans=int(transposed), check_finite=False)
+        return result
+
+    def _couple(self) -> list[Floats]:
+        """Return, by active and by reactive power, [6, points] busbar voltages."""
+        layout = self._layout
+        feedback, heard = np.eye(6), []
+        for section in range(len(layout.start) - 1):
+            part = layout.injectors_of(section)
+            r, left = self._right[:, part], self._matrices.left_of(section)
+            pushed = -self.mu[part, None] * left.conj()
+            answer = self._solve(section, np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]]))
+            to_busbar = np.block([[r.real, -r.imag], [r.imag, r.real]])
+            self._answers.append(answer)
+            feedback -= to_busbar @ answer
+            heard.append(self._solve(section, to_busbar.T, transposed=True).T)
+        busbar: list[Floats] = []
+        for unit in self.unit:
+            by_injector = [
+                part[:, : part.shape[1] // 2] * unit[layout.injectors_of(section)].real
+                + part[:, part.shape[1] // 2 :] * unit[layout.injectors_of(section)].imag
+                for section, part in enumerate(heard)
+            ]
+            by_point = np.add.reduceat(np.concatenate(by_injector, axis=1), layout.first[:-1], axis=1)
+            busbar.append(np.linalg.solve(feedback, by_point).astype(np.float64, copy=False))
+        return busbar
