@@ -125,9 +125,9 @@ class Box:
         lower_q, upper_q = other.q_low_kvar >= self.q_low_kvar, other.q_high_kvar <= self.q_high_kvar
         return bool((lower & upper & lower_q & upper_q).all())
 
-    def moved(self, ends: "Box", share: float) -> "Box":
-        """Return the box with its ends moved outward by a share of another's widths."""
-        (half_p, half_q), out = ends.half_width, 2 * share
+    def moved(self, share: float) -> "Box":
+        """Return the box with its ends moved outward by a share of the widths."""
+        (half_p, half_q), out = self.half_width, 2 * share
         return Box(
             self.p_low_kw - out * half_p,
             self.p_high_kw + out * half_p,
@@ -143,17 +143,15 @@ class Boxes:
     Attributes:
         inner: Every box holds this one.
         outer: Every box is in this one.
-        typical: One of them.
     """
 
     inner: Box
     outer: Box
-    typical: Box
 
     @classmethod
     def around(cls, box: Box, share: float) -> "Boxes":
         """Return the boxes whose ends are within a share of the widths from this one's."""
-        return cls(box.moved(box, -share), box.moved(box, share), box)
+        return cls(box.moved(-share), box.moved(share))
 
     def include(self, box: Box) -> bool:
         """Whether a box is one of these."""

@@ -16,7 +16,9 @@ from feederloop.simulators.grid.powerflow import PowerFlow
 SAFETIES = ("certified", "robust", "corner")
 _CORRECTIONS = 2
 _ANY_KW = 1e-6
-_PROVEN_TOGETHER = 0.03  # of the widths: boxes this much alike are proven at once
+# Boxes that are this much alike, as a share of the widths, are proven at once; where feeders act on each other, what
+# that costs in tightness counts.
+_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.005
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
 _STILL = 1e-4  # of the distance between limit and no load
@@ -94,7 +96,8 @@ class EnvelopeController:
         self._inner = replace(
             limits, v_min_v=limits.v_min_v + options.margin_v, v_max_v=limits.v_max_v - options.margin_v
         )
-        self.certifier = Certifier(power_flow, self._inner, _PROVEN_TOGETHER)
+        together = _PROVEN_TOGETHER if len(power_flow.sections) == 1 else _PROVEN_TOGETHER_COUPLED
+        self.certifier = Certifier(power_flow, self._inner, together)
         self._watched = Watched.of(self.certifier)
         nothing = np.zeros(len(power_flow.feeder.points))
         idle = LinearModel.at(self._watched, nothing, nothing)

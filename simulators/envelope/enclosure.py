@@ -1,6 +1,7 @@
 """Where the solutions of all uses in a box can be."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -112,13 +113,14 @@ class AbsoluteImpedance:
             size = part.stop - part.start
             block = self.own[self.offset[f] : self.offset[f] + size**2].reshape(size, size)
             np.matmul(y[:, part], block.T, out=result[:, part])
-        if len(self.left):
-            own = np.stack([y[:, a:b] @ self.left[:, a:b].T for a, b in zip(self.start, self.start[1:], strict=False)])
-            total = own.sum(axis=0)
-            for f in range(len(self.start) - 1):
-                part = slice(self.start[f], self.start[f + 1])
-                result[:, part] += (total - own[f]) @ self.right[:, part]
-        return result
+        return result + self.between(y) if len(self.left) else result
+
+    def between(self, y: Floats) -> Floats:
+        """[rows, injectors] Of `from_left(y)` what other sections contribute."""
+        own = np.stack([y[:, a:b] @ self.left[:, a:b].T for a, b in pairwise(self.start)])
+        total = own.sum(axis=0)
+        others = [(total - mine) @ self.right[:, a:b] for mine, (a, b) in zip(own, pairwise(self.start), strict=True)]
+        return np.concatenate(others, axis=1)
 
 
 def half_width_va(feeder: Feeder, box: Box) -> Floats:

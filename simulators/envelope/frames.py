@@ -25,6 +25,8 @@ class Frame:
     Attributes:
         b: [injectors] Bound of the change of 1/V, times the unit of power.
         change: [injectors] Bound of the change of mu.
+        by_power: [injectors] Bound of its change by power alone, at the midpoint's voltage.
+        by_voltage: [injectors] Bound of its further change, by voltage.
         most: [injectors] Greatest |mu|.
         reach: [injectors] Greatest 1/|V|, times the unit of power.
         angle: [injectors] How far a voltage may turn.
@@ -33,6 +35,8 @@ class Frame:
 
     b: Floats
     change: Floats
+    by_power: Floats
+    by_voltage: Floats
     most: Floats
     reach: Floats
     angle: Floats
@@ -44,9 +48,12 @@ class Frame:
         volt, power = absolute(enclosure.v), absolute(enclosure.s)
         radius = np.minimum(radius, 0.9 * volt + enclosure.radius)
         room = volt - enclosure.radius  # a voltage's length is the same from everywhere
+        of_square = (2 * volt * radius + radius**2) / (volt * room) ** 2
         return cls(
             b=layout.unit * radius / (volt * room),
-            change=enclosure.width / room**2 + power * (2 * volt * radius + radius**2) / (volt * room) ** 2,
+            change=enclosure.width / room**2 + power * of_square,
+            by_power=enclosure.width / volt**2,
+            by_voltage=(power + enclosure.width) * of_square,
             most=(power + enclosure.width) / room**2,
             reach=layout.unit / room,
             angle=np.full(len(volt), _ANY_ANGLE) if angle is None else angle,

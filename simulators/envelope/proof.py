@@ -49,7 +49,7 @@ class Proof:
         region: What is known of all their uses.
 
     Raises:
-        PowerFlowError: A corner of the typical box has no solution.
+        PowerFlowError: A corner of the outer box has no solution.
     """
 
     def __init__(self, certifier: "Certifier", boxes: Boxes, region: Region) -> None:

@@ -17,7 +17,7 @@ from feederloop.simulators.grid.sections import absolute
 if TYPE_CHECKING:
     from feederloop.simulators.envelope.certificate import Certifier
 
-_REFINEMENTS = 4
+_REFINEMENTS = 6
 _REFINED_AT_MOST = 8  # groups of alike rows, for each section
 _ALIKE = 0.9
 _LOOSE = 0.005  # volt or ampere
@@ -29,7 +29,7 @@ class Region:
     def __init__(
         self, certifier: "Certifier", boxes: Boxes, hull: Box, fixed: np.ndarray, enclosure: Enclosure, depth: int
     ) -> None:
-        self._of, self._boxes, self._hull, self._depth = certifier, boxes, hull, depth
+        self._of, self._boxes, self._hull, self._fixed, self._depth = certifier, boxes, hull, fixed, depth
         power_flow, self.enclosure = certifier.power_flow, enclosure
         matrices, size = power_flow.matrices, certifier.encloser.size
         self.slopes = Slopes(certifier.layout, matrices, size, enclosure, hull, fixed, power_flow.sections.w)
@@ -113,7 +113,7 @@ class Region:
     def corners(
         self, rows: SectionRows, section: int, sign: float, limit: Floats | float, way: Complex | None = None
     ) -> tuple[Corners, Bounds]:
-        """Find where rows are worst, and bound them for the typical box.
+        """Find where rows are worst, and bound them for the outer box.
 
         Args:
             rows: The rows, of one section.
@@ -124,16 +124,16 @@ class Region:
         """
         ends = self.slopes.ends(rows, section, self.centre(rows, section), way, sign)
         corners = Corners(rows, section, sign, way, ends.end, ends.slack)
-        bounds = self._typical(corners)
+        bounds = self._widest(corners)
         if self._depth < _REFINEMENTS:
             loose = np.flatnonzero((bounds.upper > limit) & (bounds.upper - bounds.found > _LOOSE))
             if len(loose):
                 self._refine(corners, bounds, ends.proven, loose, np.broadcast_to(limit, bounds.upper.shape))
         return corners, bounds
 
-    def _typical(self, corners: Corners) -> Bounds:
+    def _widest(self, corners: Corners) -> Bounds:
         values = CornerValues(self._of.power_flow, self._of.layout, [corners], self.enclosure.v)
-        return values.bounds(self._boxes.typical)[0]
+        return values.bounds(self._boxes.outer)[0]
 
     def _refine(self, corners: Corners, bounds: Bounds, proven: np.ndarray, loose: Ints, limit: Floats) -> None:
         """Tighten the bounds of loose rows: with their proven customers fixed at their ends, the others' signs show.
@@ -150,7 +150,7 @@ class Region:
             alike = same[:, fixed].mean(axis=1) >= _ALIKE if fixed.any() else loose == first
             members, loose = loose[alike], loose[~alike]
             pattern = np.where(same[alike].all(axis=0), proven[first], 0)
-            if not pattern.any():
+            if np.count_nonzero(pattern) <= np.count_nonzero(self._fixed):
                 continue
             finer = Region.of(self._of, self._boxes, pattern, self.enclosure.v, self._depth + 1)
             if finer is None:

@@ -14,9 +14,11 @@ from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosure
 from feederloop.simulators.envelope.frames import Busbar, Frame, chord
 from feederloop.simulators.envelope.layout import Layout
+from feederloop.simulators.envelope.others import OtherSections
 from feederloop.simulators.envelope.rows import SectionRows
+from feederloop.simulators.envelope.series import Series
 from feederloop.simulators.envelope.tangent import SectionTangent
-from feederloop.simulators.grid.columns import SectionMatrices, parts_of
+from feederloop.simulators.grid.columns import SectionMatrices
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.sections import absolute
 
@@ -72,14 +74,15 @@ class Slopes:
         self._coupled = len(layout.start) > 2
         self._still = Frame.of(layout, enclosure, enclosure.radius)
         self._frames: dict[int, Frame] = {}
-        self._probe = size.from_left(np.ones((1, len(self._mu))))
-        self._probe_ratio = float((size.from_left(self._probe * self._still.most) / self._probe).max())
+        self._series = Series(size, self._still.most)
         if self._coupled:
-            self._busbar = Busbar.of(matrices, enclosure, self._half_of_injectors(), self._tangent.unit[0], busbar_v)
+            half = self._half_of_injectors()
+            self._busbar = Busbar.of(matrices, enclosure, half, self._tangent.unit[0], busbar_v)
+            self._others = OtherSections(layout, matrices, size, self._tangent, self._series, half)
 
     def valid(self) -> bool:
         """Whether the bounds hold: the power flow's derivative has an inverse everywhere in the discs."""
-        return self._probe_ratio < 1.0
+        return self._series.converges()
 
     def ends(self, rows: SectionRows, section: int, value: Complex, way: Complex | None, sign: float) -> Ends:
         """Find the worst ends for rows of one section.
@@ -138,25 +141,21 @@ class Slopes:
     ) -> None:
         """Put the intervals of some rows in their places."""
         layout, part = self._layout, self._layout.injectors_of(section)
-        cluster, added = self._clusters(rows, section, turn, frame)
         columns = layout.points_of(section)
         first = layout.first[columns.start : columns.stop + 1] - part.start
+        cluster = self._clusters(rows, section)
+        errors = None
+        if self._coupled:
+            errors = self._others.errors(rows, section, turned, turn, cluster, frame, self._asked)
+        own = any(asked[columns].any() for asked in self._asked)
+        added = self._answered(rows, section, turn, cluster, frame)[:, part] if own else np.empty((0, 0))
         for kind in self._kinds:
-            asked = self._asked[kind]
-            own = bool(asked[columns].any())
             derivative = self._tangent.slopes(rows, section, turned, kind, own=own)
-            error = np.zeros_like(derivative)
+            error = np.zeros_like(derivative) if errors is None else errors[kind]
             if own:
                 _own_error(
-                    rows.own_size, turn, cluster, added[:, part], frame.b[part], frame.reach[part], first,
-                    asked[columns], error[:, columns],
-                )  # fmt: skip
-            if self._coupled:
-                others = asked.copy()
-                others[columns] = 0.0
-                _others_error(
-                    parts_of(turned[:, None] * rows.left), self._matrices.right, parts_of(self._tangent.unit[kind]),
-                    turn, cluster, added, frame.b, frame.reach, frame.angle, frame.shrink, layout.first, others, error,
+                    rows.own_size, turn, cluster, added, frame.b[part], frame.reach[part], first,
+                    self._asked[kind][columns], error[:, columns],
                 )  # fmt: skip
             found[kind][0][into], found[kind][1][into] = derivative, error
 
@@ -176,47 +175,30 @@ class Slopes:
             self._frames[phase] = Frame.of(self._layout, self._enclosure, radius, angle)
         return self._frames[phase]
 
-    def _clusters(self, rows: SectionRows, section: int, turn: Floats, frame: Frame) -> tuple[Ints, Floats]:
-        """[rows] cluster of each, and [clusters, injectors] what reactions add to deviations in each."""
-        layout, part = self._layout, self._layout.injectors_of(section)
+    def _clusters(self, rows: SectionRows, section: int) -> Ints:
+        """[rows] Numbers of clusters of rows that are alike."""
+        part = self._layout.injectors_of(section)
         weight = rows.own_size.sum(axis=1) + rows.left_size.sum(axis=1)
         phase = np.zeros(len(weight), dtype=np.int64)
         if rows.own_size.shape[1]:
-            phase = layout.phase[part.start + rows.own_size.argmax(axis=1)]
+            phase = self._layout.phase[part.start + rows.own_size.argmax(axis=1)]
         level = np.minimum((_SIZES * weight / max(float(weight.max()), 1e-300)).astype(np.int64), _SIZES - 1)
         cluster = 3 * level + phase
-        used = np.flatnonzero(np.bincount(cluster))
-        cluster = np.searchsorted(used, cluster)
-        members = [cluster == number for number in range(len(used))]
-        size = np.zeros((len(used), len(self._mu)))
+        numbers: Ints = np.searchsorted(np.flatnonzero(np.bincount(cluster)), cluster)
+        return numbers
+
+    def _answered(self, rows: SectionRows, section: int, turn: Floats, cluster: Ints, frame: Frame) -> Floats:
+        """[clusters, injectors] What answers add to deviations, for customers of the rows' own section."""
+        part = self._layout.injectors_of(section)
+        members = [cluster == number for number in range(int(cluster.max()) + 1)]
+        size = np.zeros((len(members), len(self._mu)))
+        if self._coupled:
+            size = np.array([rows.left_size[chosen].max(axis=0) for chosen in members]) @ self._size.right
         size[:, part] = [rows.own_size[chosen].max(axis=0) for chosen in members]
         turns = np.array([turn[chosen].max() for chosen in members])
-        if self._coupled:
-            left = np.array([rows.left_size[chosen].max(axis=0) for chosen in members])
-            own = size[:, part].copy()
-            size = left @ self._size.right
-            size[:, part] = own
-        reacting = self._summed(size * absolute(self._mu))
-        moving = self._summed((size + reacting) * frame.change + turns[:, None] * size * frame.most)
-        return cluster, reacting * frame.b + moving * frame.reach
-
-    def _summed(self, y: Floats) -> Floats:
-        """Bound of `y |Z| (1 + m |Z| + (m |Z|)^2 ...)`, m the greatest |mu|; for `valid` bounds only.
-
-        Where `x m |Z| <= c x`, the sum after x is at most `c / (1 - c) x`: with x the first term itself, or with the
-        probe, scaled to be above the second.
-        """
-        most = self._still.most
-        once = self._size.from_left(y)
-        twice = self._size.from_left(once * most)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(twice > 0, twice / once, 0.0).max(axis=1)
-        by_itself = np.where(ratio < 1.0, ratio / np.maximum(1.0 - ratio, 1e-300), np.inf)[:, None] * np.maximum(
-            once, 1e-300
-        )
-        scale = (twice / self._probe).max(axis=1) / max(1.0 - self._probe_ratio, 1e-300)
-        result: Floats = once + np.minimum(by_itself, scale[:, None] * self._probe)
-        return result
+        reacting = self._series.summed(size * absolute(self._mu))
+        moving = self._series.summed((size + reacting) * frame.change + turns[:, None] * size * frame.most)
+        return reacting * frame.b + moving * frame.reach
 
 
 @compiled
@@ -244,23 +226,3 @@ def _own_error(size, turn, cluster, added, b, reach, first, asked, error):  # ty
             if asked[j] > 0:
                 for i in range(first[j], first[j + 1]):
                     error[r, j] += size[r, i] * (b[i] + turn[r] * reach[i]) + add[i]
-
-
-@compiled
-def _others_error(  # type: ignore[no-untyped-def]
-    left, right, unit, turn, cluster, added, b, reach, angle, shrink, first, asked, error
-):
-    for r in range(error.shape[0]):
-        add = added[cluster[r]]
-        for j in range(error.shape[1]):
-            if asked[j] > 0:
-                for i in range(first[j], first[j + 1]):
-                    re, im = 0.0, 0.0
-                    for c in range(3):
-                        re += left[0, r, c] * right[0, c, i] - left[1, r, c] * right[1, c, i]
-                        im += left[0, r, c] * right[1, c, i] + left[1, r, c] * right[0, c, i]
-                    size = np.sqrt(re * re + im * im)
-                    # A voltage that only becomes longer or shorter scales what it makes; to change a sign it must turn.
-                    scaled = abs(re * unit[0, i] - im * unit[1, i]) * shrink[i]
-                    turned = scaled + size * reach[i] * (turn[r] + angle[i])
-                    error[r, j] += min(turned, size * (b[i] + turn[r] * reach[i])) + add[i]

@@ -24,6 +24,7 @@ class SectionTangent:
         v: [injectors] Voltage there.
 
     Attributes:
+        v: [injectors] The voltages.
         mu: [injectors] By how much a current answers a change of its voltage, siemens.
         unit: Of active and of reactive power, [injectors] ampere per kW and per kvar at unmoved voltages.
     """
@@ -38,7 +39,9 @@ class SectionTangent:
         self._right = right if self._coupled else right[:0]
         self._factors: dict[int, tuple[Floats, Floats]] = {}
         self._within: dict[tuple[int, int], Floats] = {}
+        self.v = v
         self._answers: list[Floats] = []
+        self._heard = np.empty((6, 0), dtype=complex)
         self._busbar = self._couple() if self._coupled else []
 
     def slopes(self, rows: SectionRows, section: int, turned: Complex, kind: int, *, own: bool = True) -> Floats:
@@ -54,15 +57,8 @@ class SectionTangent:
         layout = self._layout
         result = np.zeros((len(turned), len(layout.points)))
         part = layout.injectors_of(section)
-        gain = turned[:, None] * rows.own
+        weights, six = self._weights(rows, section, turned)
         if self._coupled:
-            through = turned[:, None] * rows.left
-            gain = gain - through @ self._right[:, part]
-        weights = np.concatenate([gain.real, -gain.imag], axis=1)
-        if self._coupled:
-            six = np.concatenate([through.real, -through.imag], axis=1)
-            if part.stop > part.start:
-                six = six + weights @ self._answers[section]
             np.matmul(six, self._busbar[kind], out=result)
         points = layout.points_of(section)
         if part.stop > part.start and own:
@@ -70,6 +66,30 @@ class SectionTangent:
         elif part.stop > part.start:
             result[:, points] = 0.0
         return result
+
+    def adjoint(self, rows: SectionRows, section: int, turned: Complex) -> Complex:
+        """[rows, injectors] l such that `Re(turned value)` moves by `Re(l dI)` when dI is injected.
+
+        Arguments as in `slopes`.
+        """
+        weights, six = self._weights(rows, section, turned)
+        result: Complex = np.matmul(six, self._heard)
+        if weights.shape[1]:
+            within = self._solve(section, weights.T, transposed=True).T
+            result[:, self._layout.injectors_of(section)] += _functional(within)
+        return result
+
+    def _weights(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Floats, Floats]:
+        """[rows, 2 own injectors] on currents of the section, and [rows, 6] on the busbar's voltages."""
+        part = self._layout.injectors_of(section)
+        gain, through = turned[:, None] * rows.own, turned[:, None] * rows.left
+        if self._coupled:
+            gain = gain - through @ self._right[:, part]
+        weights = np.concatenate([gain.real, -gain.imag], axis=1)
+        six = np.concatenate([through.real, -through.imag], axis=1)
+        if self._coupled and part.stop > part.start:
+            six = six + weights @ self._answers[section]
+        return weights, six
 
     def _by_own(self, section: int, kind: int) -> Floats:
         """[2 own injectors, own points] Currents of a section by its own points, with the busbar's voltages held."""
@@ -115,13 +135,12 @@ class SectionTangent:
             self._answers.append(answer)
             feedback -= to_busbar @ answer
             heard.append(self._solve(section, to_busbar.T, transposed=True).T)
-        busbar: list[Floats] = []
-        for unit in self.unit:
-            by_injector = [
-                part[:, : part.shape[1] // 2] * unit[layout.injectors_of(section)].real
-                + part[:, part.shape[1] // 2 :] * unit[layout.injectors_of(section)].imag
-                for section, part in enumerate(heard)
-            ]
-            by_point = np.add.reduceat(np.concatenate(by_injector, axis=1), layout.first[:-1], axis=1)
-            busbar.append(np.linalg.solve(feedback, by_point).astype(np.float64, copy=False))
-        return busbar
+        self._heard = np.concatenate([_functional(np.linalg.solve(feedback, part).astype(float, copy=False)) for part in heard], axis=1)
+        return [np.add.reduceat((self._heard * unit).real, layout.first[:-1], axis=1) for unit in self.unit]
+
+
+def _functional(weights: Floats) -> Complex:
+    """[rows, n] l of the functional `Re(l x)` with [rows, 2 n] weights of real and imaginary parts."""
+    count = weights.shape[1] // 2
+    result: Complex = weights[:, :count] - 1j * weights[:, count:]
+    return result
