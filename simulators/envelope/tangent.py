@@ -135,7 +135,9 @@ class SectionTangent:
             self._answers.append(answer)
             feedback -= to_busbar @ answer
             heard.append(self._solve(section, to_busbar.T, transposed=True).T)
-        self._heard = np.concatenate([_functional(np.linalg.solve(feedback, part).astype(float, copy=False)) for part in heard], axis=1)
+        self._heard = np.concatenate(
+            [_functional(np.linalg.solve(feedback, part).astype(float, copy=False)) for part in heard], axis=1
+        )
         return [np.add.reduceat((self._heard * unit).real, layout.first[:-1], axis=1) for unit in self.unit]
 
 
