@@ -14,14 +14,15 @@ from feederloop.simulators.grid.feeder import Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow
 
 SAFETIES = ("certified", "robust", "corner")
-_CORRECTIONS = 2
+_CORRECTIONS = 3
 _ANY_KW = 1e-6
 # Boxes that are this much alike, as a share of the widths, are proven at once; where feeders act on each other, what
 # that costs in tightness counts.
 _PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.005
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
-_STILL = 1e-4  # of the distance between limit and no load
+_STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
+_WORTH_IT = 0.01
 _ROWS_AT_ONCE = 24
 _A_LITTLE = np.array([2e-4, 2e-4, 1e-5])  # volt, volt, share
 _WATCHED_MARGIN = (
@@ -120,6 +121,7 @@ class EnvelopeController:
         self._model = RobustModel(self._watched, self._idle)
         self._binding: Ints = np.empty(0, dtype=np.int64)
         self._learned = np.zeros(3)
+        self._last = np.empty(0)
         self.certifier.forget()
 
     def publish(self, interval: Interval, *, binding: bool = True) -> Published:
@@ -134,70 +136,73 @@ class EnvelopeController:
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
             return replace(_published(limits, cut=False), blame=self._blame_if_shut(interval, limits))
-        packing = self._corrected(interval)
+        packing, allocated = self._corrected(interval)
         if binding and self.options.safety == "certified":
-            return self._proven(packing, stated)
-        limits, cut = self._allocated(packing)
-        return replace(_published(limits, cut), blame=self._blame_if_shut(interval, limits))
+            return self._proven(packing, allocated, stated)
+        return replace(_published(*allocated), blame=self._blame_if_shut(interval, allocated[0]))
 
-    def _corrected(self, interval: Interval) -> Packing:
-        """Return the packing problem whose rows are right at the worst corners of its own solution."""
+    def _corrected(self, interval: Interval) -> tuple[Packing, tuple[Floats, bool]]:
+        """Return the packing problem whose rows are right at the worst corners of its own solution, and that."""
         watched, model = self._watched, self._model
         nothing = self._box(interval, np.zeros(2 * len(interval.p_kw)))
         packing = self._packing(interval, model.rise, watched.limit - model.worst(nothing))
+        # The first guess is what was published last.
+        limits = np.clip(self._last, packing.floor, packing.cap) if len(self._last) else self._allocated(packing)[0]
         for _ in range(_CORRECTIONS):
-            limits, _ = self._allocated(packing)
             near = np.flatnonzero(packing.b - packing.a @ limits < _WATCHED_MARGIN * watched.span)
             while (corrected := model.correct(near, self._box(interval, limits))) is None and limits.any():
                 limits = np.where(limits > _ANY_KW, limits / 2, 0.0)  # far beyond what the network bears
             if corrected is None:
                 break
-            near = corrected
-            b = watched.limit[near] - model.worst(nothing, near)
-            moved = np.abs(b - packing.b[near])
-            packing.b[near] = b
-            if (moved < _STILL * watched.span[near]).all():
-                break
-        return packing
+            packing.b[corrected] = watched.limit[corrected] - model.worst(nothing, corrected)
+            guess, (limits, cut) = limits, self._allocated(packing)
+            if (np.abs(limits - guess) <= _STILL * limits.max()).all():
+                return packing, (limits, cut)
+        return packing, self._allocated(packing)
 
-    def _proven(self, packing: Packing, interval: Interval) -> Published:
+    def _proven(self, packing: Packing, allocated: tuple[Floats, bool], interval: Interval) -> Published:
         """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
-        watched = self._watched
-        unproven, cut = self._allocated(packing)
-        tight = self._learned.copy()
-        shrink = 1.0
-        for attempt in range(_TIGHTENINGS + 1):
-            tighter = np.where(
-                watched.is_voltage, np.where(watched.sign > 0, tight[0], tight[1]), tight[2] * watched.limit
-            )
-            limits = unproven
-            if tight.any():
-                limits, cut = self._allocated(replace(packing, b=packing.b - tighter))
-            limits = limits * shrink
+        unproven, _ = allocated
+        tight, shrink, proven = self._learned.copy(), 1.0, None
+        for _ in range(_TIGHTENINGS + 1):
+            limits, cut = self._allocated(self._tightened(packing, tight)) if tight.any() else allocated
+            limits, cut = limits * shrink, cut or shrink < 1.0
             certificate = self.certifier.certify(self._box(interval, limits), interval.volt_var_kva)
-            if certificate.certified or attempt == _TIGHTENINGS:
+            over = self._over(certificate)
+            if certificate.certified:
+                # In a smaller box the proof is tighter, so that some room may be left; it is given back, once.
+                left = np.clip(-0.9 * over, 0.0, tight)
+                given_back, proven = proven is not None, (limits, cut, certificate, tight)
+                if given_back or (left < _WORTH_IT * self._far_over).all():
+                    break
+                tight = tight - left
+            elif proven is not None:
                 break
-            over = self._excess(certificate)
             # Far over, the bound is loose because the box is wide; to tighten by all of it would shut everybody out.
-            if not (over < self._far_over).all():
+            elif not (over < self._far_over).all():
                 shrink *= 0.7
-                continue
-            tight += 1.02 * over + np.where(over > 0, _A_LITTLE, 0.0)
-        # What the proof needed this time it will need again, or nearly; half of it is tried first.
-        self._learned = 0.5 * tight
+            else:
+                tight = tight + 1.02 * np.maximum(over, 0.0) + np.where(over > 0, _A_LITTLE, 0.0)
+        limits, cut, certificate, tight = proven or (limits, cut, certificate, tight)
+        # What the proof needed this time it will need again, or nearly; a little less is tried first.
+        self._learned, self._last = 0.8 * tight, limits
         blame = "" if certificate.certified else self._passive_blame(interval)
-        cut = cut or shrink < 1.0
         cost_kw = float(unproven.sum() - limits.sum())
         return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame)
 
-    def _excess(self, certificate: Certificate) -> Floats:
+    def _tightened(self, packing: Packing, tight: Floats) -> Packing:
+        """Return the packing with room kept: volts above and below, and a share of what else is limited."""
+        watched = self._watched
+        volts = np.where(watched.sign > 0, tight[0], tight[1])
+        return replace(packing, b=packing.b - np.where(watched.is_voltage, volts, tight[2] * watched.limit))
+
+    def _over(self, certificate: Certificate) -> Floats:
         """By how many volts the proven bounds are over and under, and by which share of what is allowed."""
         limits = self._inner
         over_share = certificate.loading_max_percent / 100.0 - 1.0
         if limits.vuf_percent is not None:
             over_share = max(over_share, certificate.vuf_max_percent / limits.vuf_percent - 1.0)
-        over = [certificate.v_max_v - limits.v_max_v, limits.v_min_v - certificate.v_min_v, over_share]
-        return np.maximum(over, 0.0)
+        return np.array([certificate.v_max_v - limits.v_max_v, limits.v_min_v - certificate.v_min_v, over_share])
 
     def _blame_if_shut(self, interval: Interval, limits: Floats) -> str:
         return "" if limits.any() else self._passive_blame(interval)
