@@ -17,7 +17,7 @@ LOCK = printf 'setuptools>=77\n' | UV_CUSTOM_COMPILE_COMMAND='make lock' $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo-hil test check bench scheme-results docs lock build clean
+.PHONY: help run demo-hil test test-nightly check bench scheme-results docs lock build clean
 
 help:  ## show this
 	@echo "feederloop: local energy markets inside dynamic operating envelopes"
@@ -29,8 +29,11 @@ run: $(VENV)/.installed  ## run a scenario: SCENARIO=name or file (default europ
 demo-hil: $(VENV)/.installed  ## run the default day with eight devices over real Modbus, one of which is lost and comes back
 	@$(VENV)/bin/feederloop run european_lv_doe_lem --bench demo $(ARGS)
 
-test: check  ## check style and types, run every test and measure what they cover: ARGS="-k envelope" for some
-	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) --dist worksteal $(ARGS)
+test: check  ## check style and types, run the tests and measure what they cover: ARGS="-k envelope" for some
+	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) --dist worksteal -m "not nightly" $(ARGS)
+
+test-nightly: $(VENV)/.installed-dev  ## run the tests that take minutes each, which `make test` leaves out
+	@$(IN_VENV) -m pytest -n $(JOBS) --dist worksteal -m nightly $(ARGS)
 
 check: $(VENV)/.installed-dev  ## check style and types
 	@$(IN_VENV) -m ruff check .

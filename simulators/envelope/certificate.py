@@ -131,6 +131,10 @@ class Certifier:
         """Forget what earlier boxes have shown."""
         self._known = None
 
+    def knows(self, box: Box) -> bool:
+        """Whether what earlier boxes have shown holds for this one, so that only its corners are left to solve."""
+        return self._known is not None and self._known.boxes.include(box)
+
     def _certify(self, box: Box) -> tuple[Certificate, Extremes | None]:
         """Return the certificate and, if any were found, the bounds behind it."""
         try:
@@ -144,7 +148,7 @@ class Certifier:
 
     def _proof(self, box: Box) -> Proof | None:
         """Return what proves this box and others like it: what is known already, or what is shown anew."""
-        if self._known is None or not self._known.boxes.include(box):
+        if not self.knows(box):
             self._known = Proof.of(self, Boxes.around(box, self._share))
             if self._known is None and self._share > 0:
                 self._known = Proof.of(self, Boxes.around(box, 0.0))

@@ -22,7 +22,7 @@ _PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.005
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
 _TIGHTENINGS = 8
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
-_WORTH_IT = 0.01
+_WORTH_IT = 0.002
 _ROWS_AT_ONCE = 24
 _A_LITTLE = np.array([2e-4, 2e-4, 1e-5])  # volt, volt, share
 _WATCHED_MARGIN = (
@@ -167,10 +167,14 @@ class EnvelopeController:
         for _ in range(_TIGHTENINGS + 1):
             limits, cut = self._allocated(self._tightened(packing, tight)) if tight.any() else allocated
             limits, cut = limits * shrink, cut or shrink < 1.0
-            certificate = self.certifier.certify(self._box(interval, limits), interval.volt_var_kva)
+            box = self._box(interval, limits)
+            if proven is not None and not self.certifier.knows(box):
+                break
+            certificate = self.certifier.certify(box, interval.volt_var_kva)
             over = self._over(certificate)
             if certificate.certified:
-                # In a smaller box the proof is tighter, so that some room may be left; it is given back, once.
+                # In a smaller box the proof is tighter, so that some room may be left. It is given back, once, where no
+                # other proof is needed for that, which might be as loose as before.
                 left = np.clip(-0.9 * over, 0.0, tight)
                 given_back, proven = proven is not None, (limits, cut, certificate, tight)
                 if given_back or (left < _WORTH_IT * self._far_over).all():
@@ -184,8 +188,8 @@ class EnvelopeController:
             else:
                 tight = tight + 1.02 * np.maximum(over, 0.0) + np.where(over > 0, _A_LITTLE, 0.0)
         limits, cut, certificate, tight = proven or (limits, cut, certificate, tight)
-        # What the proof needed this time it will need again, or nearly; a little less is tried first.
-        self._learned, self._last = 0.8 * tight, limits
+        # What the proof needed this time it will need again, or nearly.
+        self._learned, self._last = tight, limits
         blame = "" if certificate.certified else self._passive_blame(interval)
         cost_kw = float(unproven.sum() - limits.sum())
         return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame)

@@ -58,7 +58,8 @@ class CornerValues:
     """
 
     def __init__(self, power_flow: PowerFlow, layout: Layout, parts: Sequence[Corners], v: Complex) -> None:
-        self._power_flow, self._layout, self._v = power_flow, layout, v
+        self._power_flow, self._layout, self._first_v = power_flow, layout, v
+        self._v: Floats | None = None
         points = len(layout.points)
         ends = [part.end for part in parts]
         patterns, which = distinct(np.concatenate([np.empty((0, 2 * points), dtype=np.int8), *ends]))
@@ -110,7 +111,13 @@ class CornerValues:
         for into, side, centre, half in zip(s, self._sides, box.centre, box.half_width, strict=True):
             powers = centre[layout.points] + half[layout.points] * side
             np.multiply(powers[:, self._point], layout.unit, out=into)
-        return self._power_flow.solve_parts(s, np.repeat(parts_of(self._v)[:, None], len(self), axis=1))
+        if self._v is None:
+            self._v = np.repeat(parts_of(self._first_v)[:, None], len(self), axis=1)
+        # The solution takes the start's place, so that the next box starts where this one ends.
+        current, converged = self._power_flow.solve_parts(s, self._v)
+        if not converged.all():
+            self._v = None
+        return current, converged
 
 
 @dataclass(frozen=True)

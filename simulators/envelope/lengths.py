@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from feederloop.simulators.envelope.corners import MARGIN_V, Bounds, Corners
-from feederloop.simulators.envelope.region import Region
+from feederloop.simulators.envelope.region import NEAR, Region
 from feederloop.simulators.envelope.rows import Rows
 from feederloop.simulators.grid.feeder import Floats, Ints
 from feederloop.simulators.grid.sections import absolute
@@ -29,7 +29,7 @@ class Voltages:
     def __init__(self, region: Region, rows: Rows, simple: Floats, sign: float, limit_v: float) -> None:
         self._simple, self._sign, self._limit = simple, sign, sign * limit_v
         signed = sign * simple
-        near = signed > self._limit
+        near = signed > self._limit - NEAR * limit_v
         near[np.argpartition(-signed, min(_ALWAYS_EXACT, len(signed) - 1))[:_ALWAYS_EXACT]] = True
         self.corners: list[Corners] = []
         self._places: list[Ints] = []
@@ -72,7 +72,7 @@ class Lengths:
             value = region.centre(some, section)
             simple = absolute(value) + region.reach(some, section) + MARGIN_V
             self._simple[some.place] = simple
-            chosen = np.flatnonzero(simple > allowed[some.place])
+            chosen = np.flatnonzero(simple > (1 - NEAR) * allowed[some.place])
             if not len(chosen):
                 continue
             facets = some.subset(np.repeat(chosen, FACETS))
@@ -80,7 +80,7 @@ class Lengths:
             within = np.repeat(allowed[some.place[chosen]], FACETS) * _BLUNT
             centre = np.repeat(value[chosen], FACETS)
             upper = (direction.conj() * centre).real + region.swing(facets, section, direction) + MARGIN_V
-            over = np.flatnonzero(upper > within)
+            over = np.flatnonzero(upper > (1 - NEAR) * within)
             if not len(over):
                 self._simple[some.place[chosen]] = np.minimum(simple[chosen], _around(upper))
                 continue

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from feederloop.simulators.envelope.certificate import Certifier
 
 _REFINEMENTS = 6
-_REFINED_AT_MOST = 8  # groups of alike rows, for each section
+_REFINED_AT_MOST = 24  # groups of alike rows, for each section
 _ALIKE = 0.9
-_LOOSE = 0.005  # volt or ampere
+_LOOSE = 0.02  # volt or ampere
+NEAR = 0.002  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
 
 
 class Region:
@@ -126,9 +127,10 @@ class Region:
         corners = Corners(rows, section, sign, way, ends.end, ends.slack)
         bounds = self._widest(corners)
         if self._depth < _REFINEMENTS:
-            loose = np.flatnonzero((bounds.upper > limit) & (bounds.upper - bounds.found > _LOOSE))
+            near = np.broadcast_to(limit - NEAR * np.abs(limit), bounds.upper.shape)
+            loose = np.flatnonzero((bounds.upper > near) & (bounds.upper - bounds.found > _LOOSE))
             if len(loose):
-                self._refine(corners, bounds, ends.proven, loose, np.broadcast_to(limit, bounds.upper.shape))
+                self._refine(corners, bounds, ends.proven, loose, np.broadcast_to(limit, near.shape))
         return corners, bounds
 
     def _widest(self, corners: Corners) -> Bounds:

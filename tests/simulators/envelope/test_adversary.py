@@ -83,7 +83,7 @@ def test_nothing_found_on_random_feeders_exceeds_what_was_proven(recipe, limits)
     attack_both(*network(recipe), box(recipe), limits, seed=recipe.seed)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @settings(max_examples=300, deadline=None)
 @given(recipe=RECIPES, limits=LIMITS, inside=st.booleans())
 def test_nothing_found_on_many_random_feeders_exceeds_what_was_proven(recipe, limits, inside):
