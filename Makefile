@@ -1,6 +1,8 @@
 # `make run` and `make test` need Python 3.11 to 3.13 and nothing else: they make .venv and install what the lock files say.
 
 SCENARIO ?= european_lv_doe_lem
+# The default scenario is shown beside the same day without coordination; `make run REFERENCE=` leaves that out.
+REFERENCE ?= $(if $(filter european_lv_doe_lem,$(SCENARIO)),uncoordinated)
 ARGS ?=
 # Tests run in as many processes; more than there are cores only costs memory.
 JOBS ?= 2
@@ -24,7 +26,7 @@ help:  ## show this
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.installed  ## run a scenario: SCENARIO=name or file (default european_lv_doe_lem), ARGS="--days 2 --seed 7"
-	@$(VENV)/bin/feederloop run $(SCENARIO) $(ARGS)
+	@$(VENV)/bin/feederloop run $(SCENARIO) $(if $(REFERENCE),--reference $(REFERENCE)) $(ARGS)
 
 demo-hil: $(VENV)/.installed  ## run the default day with eight devices over real Modbus, one of which is lost and comes back
 	@$(VENV)/bin/feederloop run european_lv_doe_lem --bench demo $(ARGS)

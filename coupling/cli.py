@@ -89,6 +89,14 @@ def run(
     bench: Annotated[
         str | None, typer.Option(metavar="BENCH", help="Bench file: devices that take simulated ones' places.")
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEME",
+            help="Afterwards run the same under this scheme, e.g. uncoordinated, simulated and as fast as it goes, and "
+            "show both in the report.",
+        ),
+    ] = None,
     real_time: Annotated[bool, typer.Option("--real-time", help="By the clock on the wall.")] = False,
     factor: Annotated[float, typer.Option(metavar="X", help="With --real-time: so many times as fast.")] = 1.0,
     live: LiveOption = False,
@@ -100,16 +108,20 @@ def run(
 ) -> None:
     """Run a scenario and show its main figures."""
     loaded = _checked(scenario, overrides, days, seed)
+    twin = None
+    if reference is not None and _differs(reference, loaded):
+        twin = _checked(scenario, [*(overrides or ()), f"scheme={reference}"], days, seed)
     from feederloop.coupling.live.command import live_page
 
     with live_page(live, host=live_host, port=live_port, token=live_token, keep=live_keep) as page:
-        code = _run(loaded, bench, out=out, quiet=quiet, real_time=real_time, factor=factor, page=page)
+        code = _run(loaded, bench, twin, out=out, quiet=quiet, real_time=real_time, factor=factor, page=page)
     raise typer.Exit(code)
 
 
 def _run(
     loaded: "Scenario",
     bench: str | None,
+    twin: "Scenario | None",
     *,
     out: Path | None,
     quiet: bool,
@@ -132,20 +144,49 @@ def _run(
         )
     if result.message:
         typer.echo(f"Run {result.status}: {result.message}", err=True)
+    beside = None
+    if twin is not None and result.status == "complete":
+        from feederloop.coupling.reference import run_reference
+
+        beside = run_reference(twin, result, progress=not quiet)
+        if not beside.complete:
+            typer.echo(f"The run is complete, its reference {beside.status}: {beside.message}", err=True)
     if quiet:
         typer.echo(result.folder)
     else:
         title = loaded.title or loaded.name
         if result.status != "complete":
             title = f"{result.status.upper()}, figures only of what was simulated: {title}"
-        print_figures(_console(), title, result.summary, loaded.limits)
+        others = {beside.scheme: beside.summary} if beside is not None and beside.complete else None
+        print_figures(_console(), title, result.summary, loaded.limits, others)
         if devices:
             from feederloop.hil.screens import report_table
 
             _console().print(report_table(devices))
         print_places(_console(), result.folder)
     codes = {"complete": COMPLETE, "interrupted": INTERRUPTED}
-    return codes.get(result.status, RUN_FAILED)
+    ended = result if beside is None or result.status != "complete" else beside
+    return codes.get(ended.status, RUN_FAILED)
+
+
+def _differs(reference: str, loaded: "Scenario") -> bool:
+    """Return whether a reference has anything to show; say so where it has the run's own scheme.
+
+    Raises:
+        InputError: There is no such scheme.
+    """
+    from feederloop.coupling.scenario.problems import nearest_of
+    from feederloop.coupling.scenario.schemes import SCHEMES
+    from feederloop.simulators.errors import InputError
+
+    if reference not in SCHEMES:
+        nearest = nearest_of(reference, SCHEMES)
+        hint = f"; did you mean {nearest}?" if nearest else ""
+        message = f"there is no such scheme{hint}"
+        raise InputError(message, key="--reference", value=reference, allowed=", ".join(SCHEMES))
+    if reference == loaded.scheme:
+        typer.echo(f"note: the run is {reference} itself, so there is no reference beside it", err=True)
+    return reference != loaded.scheme
 
 
 @app.command()
@@ -185,7 +226,8 @@ def main() -> None:
     """Run the command line; end with 0 (done), 1 (run failed), 2 (bad input) or 130 (interrupted)."""
     try:
         app()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before a command has begun, or after
+        typer.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:
         if "--debug" in sys.argv:

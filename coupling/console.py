@@ -10,11 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from feederloop.coupling.scenario.network import Limits
+from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT, Limits
 from feederloop.coupling.scenario.problems import Problem
-
-VUF_LIMIT_PERCENT = 2.0
-"""EN 50160: at most this for 95 % of the week's 10-minute means; here the highest value is held against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,13 @@ class Figure:
         if self.is_share:
             return f"{100 * value:.2f} %"
         return f"{value:.3f} {self.unit}" if abs(value) < 10 else f"{value:,.1f} {self.unit}"
+
+    def beside(self, value: float | None) -> Text:
+        """Return another run's value, marked where it breaks the limit."""
+        if value is None:
+            return Text("–")
+        kept = self.low <= value <= self.high
+        return Text(self.shown(value)) if kept else Text(f"✗ {self.shown(value)}", "red")
 
     def verdict(self, value: float) -> Text:
         """Return whether a value keeps the limit, nothing where there is none."""
@@ -111,15 +115,33 @@ def print_scenarios(console: Console, titles: Mapping[str, str]) -> None:
         console.print(Text.assemble((f"{name:{width}}", "bold"), f"  {title}"), soft_wrap=True)
 
 
-def print_figures(console: Console, title: str, summary: Mapping[str, Any], limits: Limits) -> None:
-    """Print the main figures of a run with their units and how they stand against the limits."""
+def print_figures(
+    console: Console,
+    title: str,
+    summary: Mapping[str, Any],
+    limits: Limits,
+    beside: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Print the main figures of a run with their units and how they stand against the limits.
+
+    Args:
+        console: Where to.
+        title: What the run is called.
+        summary: Its figures.
+        limits: What its network had to keep.
+        beside: Figures of other runs by what their column is called.
+    """
+    beside = beside or {}
     table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("", "value", "limit", ""):
-        table.add_column(name, justify="right" if name in ("value", "limit") else "left")
+    table.add_column()
+    for name in ("value", *beside, "limit"):
+        table.add_column(name, justify="right")
+    table.add_column()
     for figure in main_figures(limits):
         value = _looked_up(summary, figure.key)
         if value is not None:
-            table.add_row(figure.label, figure.shown(value).strip(), figure.limit, figure.verdict(value))
+            compared = [figure.beside(_looked_up(other, figure.key)) for other in beside.values()]
+            table.add_row(figure.label, figure.shown(value).strip(), *compared, figure.limit, figure.verdict(value))
     console.print(table)
 
 

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
-import pandas as pd
 import yaml
 from pyarrow import ArrowInvalid
 
-from feederloop.coupling import labelled
 from feederloop.coupling.columns import unit_of
 from feederloop.coupling.status import FILE_NAME as STATUS_FILE
 from feederloop.coupling.status import RunStatus, read_status
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.recorder.tables import read_table
 
+# pandas takes longer to load than a month to open: who only looks for a table's place or a figure does without.
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 SCENARIO_FILE, SUMMARY_FILE, REPORT_FILE = "scenario.yaml", "summary.json", "report.html"
+REFERENCE_FOLDER = "reference"
+"""Folder within a run's for the same scenario under another scheme, which the report shows beside it."""
 
 
 class Run:
@@ -117,7 +119,7 @@ class Run:
         parts = {file.parent.name for file in self.folder.glob("*/part-*.parquet")}
         return sorted(whole | parts)
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> "pd.DataFrame":
         """Read a table; of a run that was stopped, or is going on, what has been written until then.
 
         Args:
@@ -148,7 +150,7 @@ class Run:
         frame.attrs["units"] = {column: unit for column in map(str, frame.columns) if (unit := unit_of(column))}
         return frame
 
-    def series(self, name: str, column: str) -> pd.DataFrame:
+    def series(self, name: str, column: str) -> "pd.DataFrame":
         """Read one column of a table over time, in local time.
 
         Args:
@@ -162,6 +164,8 @@ class Run:
         Raises:
             InputError: There is no such table or column, or the table is a mere list of rows, as orders are.
         """
+        from feederloop.coupling import labelled
+
         return labelled.wide(name, self.table(name), column, self.time_zone)
 
     def dataset(self, name: str) -> "xr.Dataset":
@@ -180,6 +184,8 @@ class Run:
             ImportError: xarray is not installed: `pip install 'feederloop[xarray]'`.
             InputError: There is no such table, or it is a mere list of rows, as orders are.
         """
+        from feederloop.coupling import labelled
+
         summary = self.summary
         known = {key: summary[key] for key in ("scenario", "scheme", "seed") if summary.get(key) is not None}
         attrs = {"run": self.folder.name, "status": self.status, "table": name, "time_zone": self.time_zone, **known}

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from feederloop.coupling.results import Run
@@ -24,6 +23,7 @@ from feederloop.simulators.errors import InputError
 
 if TYPE_CHECKING:
     import pandapower as pp
+    import pandas as pd
 
 TOPOLOGY_FILE = "topology.json"
 
@@ -67,13 +67,15 @@ class Topology:
     source: int
 
     @classmethod
-    def from_network(cls, net: "pp.pandapowerNet", points: pd.DataFrame | None = None) -> "Topology":
+    def from_network(cls, net: "pp.pandapowerNet", points: "pd.DataFrame | None" = None) -> "Topology":
         """Place a network on a plane.
 
         Args:
             net: A pandapower network with an external grid.
             points: Its connection points, columns `name`, `bus`, `phase`; by default those of its loads.
         """
+        import pandas as pd
+
         if points is None:
             from feederloop.simulators.grid.networks import connection_points
 

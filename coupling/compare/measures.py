@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from feederloop.coupling.metrics.network import VUF_LIMIT_PERCENT
 from feederloop.coupling.report.headlines import UNSERVED_LIMIT_SHARE
-from feederloop.coupling.scenario.network import Limits
+from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT, Limits
 
 Better = Literal["low", "high", ""]
 HARMS = ("Voltage", "Congestion", "Phase imbalance", "Energy imbalance", "Price fluctuation")

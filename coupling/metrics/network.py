@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, RunFacts, Tables, number, period_means, rows, share, total, wide
+from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT
 
 LOW_VOLTAGE_V = 1000.0
 """Upper bound of low voltage (IEC 60038); buses above it belong to the supplying network."""
 AS_60038_V = (216.2, 253.0)
-VUF_LIMIT_PERCENT = 2.0
-"""EN 50160: 95 % of a week's 10-min means of the unbalance factor are at most 2 %."""
 
 
 def voltage(tables: Tables, facts: RunFacts) -> Group:

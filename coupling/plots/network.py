@@ -7,12 +7,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from feederloop.coupling.metrics.network import LOW_VOLTAGE_V, VUF_LIMIT_PERCENT
+from feederloop.coupling.metrics.network import LOW_VOLTAGE_V
 from feederloop.coupling.plots.choice import Choice
 from feederloop.coupling.plots.style import COLOURS, limits, step_times, time_axis
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.sections.phases import KINDS
 from feederloop.coupling.report.timeline import FloatArray, quietly
+from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT
 from feederloop.coupling.topology import topology_of
 
 _PHASES = "abc"

@@ -1,6 +1,6 @@
 """What a report is made from: a run's tables as arrays, tolerant of whatever a stopped run has not got to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 from functools import cached_property
 from typing import Any
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from feederloop.coupling.report.figures import Figures
 from feederloop.coupling.report.timeline import FloatArray, Timeline, stride_for
 from feederloop.coupling.results import Run
-from feederloop.coupling.scenario.network import Limits
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.market.tariffs import Tariff, expand_tariff
 
@@ -20,7 +20,7 @@ _TIMED = ("connection_point", "grid", "grid_bus", "grid_branch", "ev")
 _STEP_S, _INTERVAL_S = 300, 1800
 
 
-class Facts:
+class Facts(Figures):
     """A run as its report sees it.
 
     Args:
@@ -28,39 +28,10 @@ class Facts:
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.summary: Mapping[str, Any] = run.summary
+        super().__init__(run)
         self._tables: dict[str, pd.DataFrame] = {}
         self.damaged: list[str] = []
         self._elements: dict[tuple[str, ...], tuple[FloatArray, list[str]]] = {}
-
-    @cached_property
-    def scenario(self) -> Mapping[str, Any]:
-        """The scenario as resolved, empty where the run has not even written that."""
-        try:
-            return self.run.scenario
-        except (OSError, ValueError):
-            return {}
-
-    def section(self, name: str) -> Mapping[str, Any]:
-        """A section of the scenario, empty where there is none."""
-        found = self.scenario.get(name)
-        return found if isinstance(found, Mapping) else {}
-
-    @cached_property
-    def limits(self) -> Limits:
-        """What the network had to keep."""
-        try:
-            return Limits.model_validate(dict(self.section("limits")))
-        except ValueError:
-            return Limits()
-
-    def figure(self, key: str) -> float | None:
-        """A number of the summary by its dotted path, None where there is none."""
-        value: Any = self.summary
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return float(value) if isinstance(value, int | float) else None
 
     def table(self, name: str, *columns: str) -> pd.DataFrame | None:
         """A table's rows, None where it is absent, empty, or lacks a column."""

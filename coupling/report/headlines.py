@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from feederloop.coupling.metrics.network import VUF_LIMIT_PERCENT
-from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.figures import Figures
+from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT
 
 UNSERVED_LIMIT_SHARE = 0.01
 """A fleet that misses more of the energy it needs has been harmed."""
@@ -35,15 +35,15 @@ class Card:
         return {"kept": "kept", "near": "near the limit", "violated": "violated"}.get(self.verdict, "")
 
 
-def cards(facts: Facts) -> list[Card]:
-    """Return the cards of all figures that the run has, harms first."""
-    made = [*_harms(facts), *_people(facts), *_trade(facts)]
+def cards(facts: Figures, customers: int) -> list[Card]:
+    """Return the cards of all figures that a run with so many customers has, harms first."""
+    made = [*_harms(facts, customers), *_people(facts), *_trade(facts)]
     return [card for card in made if card is not None]
 
 
-def _harms(facts: Facts) -> list[Card | None]:
+def _harms(facts: Figures, customers: int) -> list[Card | None]:
     return [
-        _voltage(facts),
+        _voltage(facts, customers),
         _loading(facts, "line", facts.limits.line_loading_percent),
         _loading(facts, "transformer", facts.limits.transformer_loading_percent),
         _unbalance(facts),
@@ -51,7 +51,7 @@ def _harms(facts: Facts) -> list[Card | None]:
     ]
 
 
-def _voltage(facts: Facts) -> Card | None:
+def _voltage(facts: Figures, customers: int) -> Card | None:
     low, high = facts.figure("voltage.min_v"), facts.figure("voltage.max_v")
     outside = facts.figure("voltage.customer_violation_share")
     if low is None or high is None or outside is None:
@@ -59,13 +59,13 @@ def _voltage(facts: Facts) -> Card | None:
     least, most = facts.limits.voltage_range_v
     # Standards judge by 10-minute means; a shorter excursion is worth a word, but keeps them.
     verdict = "violated" if outside > 0 else "near" if low < least or high > most else "kept"
-    who = f"{round(outside * len(facts.names))} of {len(facts.names)} customers outside"
+    who = f"{round(outside * customers)} of {customers} customers outside"
     return Card(
         "Harms", "Voltage", f"{low:.1f}\u2013{high:.1f} V", f"{who} {least:g} to {most:g} V", "voltage", verdict
     )
 
 
-def _loading(facts: Facts, kind: str, limit: float) -> Card | None:
+def _loading(facts: Figures, kind: str, limit: float) -> Card | None:
     worst = facts.figure(f"congestion.max_{kind}_loading_percent")
     if worst is None:
         return None
@@ -75,7 +75,7 @@ def _loading(facts: Facts, kind: str, limit: float) -> Card | None:
     return Card("Harms", f"{kind.capitalize()} loading", f"{worst:.1f} %", note, "loading", verdict)
 
 
-def _unbalance(facts: Facts) -> Card | None:
+def _unbalance(facts: Figures) -> Card | None:
     worst = facts.figure("phase_imbalance.max_vuf_percent")
     if worst is None:
         return None
@@ -90,7 +90,7 @@ def _unbalance(facts: Facts) -> Card | None:
     )
 
 
-def _breach(facts: Facts) -> Card | None:
+def _breach(facts: Figures) -> Card | None:
     share, kwh = facts.figure("envelope.breach_share"), facts.figure("envelope.breach_kwh")
     if share is None or kwh is None:
         return None
@@ -98,7 +98,7 @@ def _breach(facts: Facts) -> Card | None:
     return Card("Harms", "Envelopes left", f"{100 * share:.2f} %", note, "envelopes")
 
 
-def _people(facts: Facts) -> list[Card | None]:
+def _people(facts: Figures) -> list[Card | None]:
     total, mean = facts.figure("cost.total"), facts.figure("cost.mean")
     unserved = facts.figure("ev.energy_not_served_share")
     curtailed, lost_kwh = facts.figure("pv.curtailed_share"), facts.figure("pv.curtailed_kwh")
@@ -122,7 +122,7 @@ def _people(facts: Facts) -> list[Card | None]:
     ]
 
 
-def _trade(facts: Facts) -> list[Card | None]:
+def _trade(facts: Figures) -> list[Card | None]:
     traded, local = facts.figure("market.traded_kwh"), facts.figure("market.local_share")
     mean, std = facts.figure("price.mean_per_kwh"), facts.figure("price.std_per_kwh")
     imbalance = facts.figure("energy_imbalance.share_of_traded")

@@ -13,8 +13,9 @@ from feederloop.coupling.report.sections import make_sections
 from feederloop.coupling.report.shell import asset, policy, template
 from feederloop.coupling.report.standards import verdict_table
 from feederloop.coupling.report.story import check_reference, story
-from feederloop.coupling.results import REPORT_FILE, Run
+from feederloop.coupling.results import REFERENCE_FOLDER, REPORT_FILE, Run
 from feederloop.coupling.status import write_whole
+from feederloop.simulators.errors import InputError
 
 SCRIPTS = (
     "vendor/echarts.common.min.js", "time.js", "kit.js", "slider.js", "charts.js", "market.js", "prosumer.js",
@@ -29,7 +30,8 @@ def write_report(folder: Path, *, reference: Path | None = None, out: Path | Non
 
     Args:
         folder: The run's folder.
-        reference: Folder of a run of the same homes without coordination, to be shown beside it.
+        reference: Folder of a run of the same homes without coordination, to be shown beside it; by default the one
+            that the run has brought along (`run --reference`), where that is complete.
         out: The page; by default `report.html` in the run's folder.
 
     Returns:
@@ -40,11 +42,21 @@ def write_report(folder: Path, *, reference: Path | None = None, out: Path | Non
     """
     file = folder / REPORT_FILE if out is None else out
     facts = Facts(Run(folder))
+    reference = reference or _brought_along(folder)
     beside = None if reference is None else Facts(Run(reference))
     if beside is not None:
         check_reference(facts, beside)
     write_whole(file, render(facts, beside))
     return file
+
+
+def _brought_along(folder: Path) -> Path | None:
+    """Return the folder of a run's own reference, None where there is none that is complete."""
+    kept = folder / REFERENCE_FOLDER
+    try:
+        return kept if Run(kept).status == "complete" else None
+    except InputError:
+        return None
 
 
 def render(facts: Facts, reference: Facts | None = None) -> str:
@@ -68,7 +80,7 @@ def render(facts: Facts, reference: Facts | None = None) -> str:
         status=facts.run.status,
         details=facts.run.details,
         reached=_reached(facts),
-        card_groups=_grouped(cards(facts)),
+        card_groups=_grouped(cards(facts, len(facts.names))),
         story=story(facts, reference),
         standards=verdict_table(facts, reference),
         made_by=_made_by(facts),

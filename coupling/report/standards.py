@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from feederloop.coupling.metrics.network import VUF_LIMIT_PERCENT
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.sections.section import Table
-from feederloop.coupling.scenario.network import STANDARD_RANGES_V
+from feederloop.coupling.scenario.network import STANDARD_RANGES_V, VUF_LIMIT_PERCENT
 
 _VOLTAGE = (
     ("as_60038", "AS 60038", "216.2 to 253 V (230 V -6 % to +10 %), every 10-minute mean"),
@@ -65,7 +64,7 @@ def verdict_table(facts: Facts, reference: Facts | None) -> Table | None:
             else (f"{'✗' if other.word == 'violated' else '✓'} {other.found}" if other else "–",)
         )
         rows.append((name, one.asks, *compared, one.found, one.word))
-    other_title = () if reference is None else ("Without coordination",)
+    other_title = () if reference is None else (reference.manner.capitalize(),)
     return Table(("Standard", "Asks for", *other_title, "Found", "Verdict"), rows)
 
 

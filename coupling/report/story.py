@@ -34,9 +34,10 @@ def story(facts: Facts, reference: Facts | None = None) -> list[tuple[str, str]]
         facts: The run.
         reference: The same homes without coordination.
     """
+    otherwise = "without coordination" if reference is None else reference.manner
     told = (
         ("Was the feeder kept within its limits?", _harms(facts)),
-        ("What was it like without coordination?", _without(facts, reference)),
+        (f"What was it like {otherwise}?", _without(facts, reference)),
         ("What did the envelopes do?", _envelopes(facts)),
         ("Did the cars get what they needed?", _cars(facts)),
         ("Who paid what?", _money(facts, reference)),
@@ -48,12 +49,13 @@ def check_reference(facts: Facts, reference: Facts) -> None:
     """Refuse a reference of other homes.
 
     Raises:
-        InputError: It has other prosumers, another start or another seed.
+        InputError: It has other prosumers, another start, length or seed.
     """
     for what, own, other in (
         ("prosumers", facts.names, reference.names),
         ("seed", facts.scenario.get("seed"), reference.scenario.get("seed")),
         ("start", facts.section("time").get("start"), reference.section("time").get("start")),
+        ("length", facts.section("time").get("days"), reference.section("time").get("days")),
         ("network", facts.section("grid"), reference.section("grid")),
     ):
         if own != other:
@@ -61,7 +63,7 @@ def check_reference(facts: Facts, reference: Facts) -> None:
                 f"this run has not the same {what}, so that it says nothing of the other",
                 file=reference.run.folder,
                 key="--reference",
-                allowed="a run of the same homes, network, start and seed",
+                allowed="a run of the same homes, network, start, length and seed",
             )
 
 
@@ -94,15 +96,16 @@ def _without(facts: Facts, reference: Facts | None) -> str:
         if scheme is None or scheme == "uncoordinated":
             return ""
         return (
-            f"That is a run of its own: feederloop run {name} --set scheme=uncoordinated --out OTHER, and then "
-            "feederloop report RUN --reference OTHER shows both here."
+            f"That is a run of its own: feederloop run {name} --reference uncoordinated makes both and shows them "
+            "here; feederloop report RUN --reference OTHER takes one that is there already."
         )
+    stopped = "" if reference.run.status == "complete" else f"That run is {reference.run.status}. "
     broken = [one for one in verdicts(reference) if one.binding and one.word == "violated"]
     said = "; ".join(one.plain for one in broken)
     scheme = _SCHEMES.get(str(reference.scenario.get("scheme", "")), "")
     if not broken:
-        return f"{scheme}The same homes kept every limit then, too."
-    return f"{scheme}The same homes broke limits: {said}."
+        return f"{stopped}{scheme}The same homes kept every limit then, too."
+    return f"{stopped}{scheme}The same homes broke limits: {said}."
 
 
 def _envelopes(facts: Facts) -> str:
@@ -156,11 +159,11 @@ def _money(facts: Facts, reference: Facts | None) -> str:
         if (money := facts.figure(f"cost.{key}")) is not None
     ]
     said = f"The {len(paid)} homes paid {cents(paid.sum())}"
-    said += "" if before is None else f" (without coordination {cents(before.sum())})"
+    said += "" if before is None or reference is None else f" ({reference.manner} {cents(before.sum())})"
     said += f" in all, {cents(paid.mean())}" + ("" if before is None else f" ({cents(before.mean())})") + " on average"
     said += f": {', '.join(groups)}." if groups else "."
     said += f" {facts.names[most]} paid most ({cents(paid[most])}), {facts.names[least]} least ({cents(paid[least])})."
-    said += "" if before is None else _dearer(facts.names, paid - before)
+    said += "" if before is None or reference is None else _dearer(facts.names, paid - before, reference.manner)
     traded, price = facts.figure("market.traded_kwh"), facts.figure("price.mean_per_kwh")
     if traded and price is not None:
         said += f" {traded:.0f} kWh were sold from home to home, at {price:.3f} per kWh on average."
@@ -179,9 +182,9 @@ def _beside(reference: Facts | None, key: str) -> str:
     return "" if money is None else f" ({cents(money)})"
 
 
-def _dearer(names: list[str], more: FloatArray) -> str:
+def _dearer(names: list[str], more: FloatArray, manner: str) -> str:
     """Who pays more than in the reference, and how much."""
     count, worst = int((more >= CENT).sum()), int(np.argmax(more))
     if not count:
-        return " Nobody paid more than without coordination."
-    return f" {count} paid more than without coordination, at most {cents(more[worst])} more ({names[worst]})."
+        return f" Nobody paid more than {manner}."
+    return f" {count} paid more than {manner}, at most {cents(more[worst])} more ({names[worst]})."

@@ -8,6 +8,8 @@ from feederloop.coupling.scenario.fields import Count, Number, Section, Text, mi
 
 STANDARD_RANGES_V = {"as_60038": (216.2, 253.0), "en_50160": (207.0, 253.0)}
 """Phase-to-neutral limits: AS 60038 allows 230 V -6 % to +10 %, EN 50160 230 V +-10 %."""
+VUF_LIMIT_PERCENT = 2.0
+"""EN 50160: highest voltage unbalance factor in 95 % of the 10-minute means of a week."""
 
 
 class Grid(Section):

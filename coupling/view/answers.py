@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.figures import Figures
 from feederloop.coupling.report.headlines import cards
 from feederloop.coupling.report.timeline import Timeline
 from feederloop.coupling.results import Run
@@ -35,11 +35,11 @@ class Answers:
 
     def __init__(self, run: Run) -> None:
         self.store = Store(run)
-        self._run, self._facts = run, Facts(run)
+        self._run, self._facts = run, Figures(run)
 
     def overview(self) -> dict[str, Any]:
         """Return how the run stands, who takes part, where they are, and which tables there are."""
-        run, facts, line = self._run, Facts(self._run), self.timeline()
+        run, facts, line = self._run, Figures(self._run), self.timeline()
         details = run.details
         return {
             "name": str(facts.scenario.get("name", run.folder.name)),
@@ -50,7 +50,7 @@ class Answers:
             "message": run.message,
             "reached_s": details.reached_s if details else 0,
             "duration_s": details.duration_s if details else 0,
-            "cards": [asdict(card) for card in cards(facts)],
+            "cards": [asdict(card) for card in cards(facts, len(self._prosumers))],
             "limits": {
                 "voltage_v": list(facts.limits.voltage_range_v),
                 "line_percent": facts.limits.line_loading_percent,
@@ -137,12 +137,10 @@ class Answers:
 
     @cached_property
     def _prosumers(self) -> list[dict[str, Any]]:
-        facts = self._facts
-        if "prosumer" not in self._run.tables:
-            return []
-        known = facts.prosumers[[name for name in _KNOWN if name in facts.prosumers]].astype(object)
-        rows = known.where(known.notna(), None).to_dict("records")
-        return [{"name": name, **row} for name, row in zip(facts.names, rows, strict=True)]
+        if rows := self.store.records("prosumer", ("prosumer", *_KNOWN)):
+            return [{"name": str(row.pop("prosumer")), **row} for row in rows]
+        names = {str(row["prosumer"]) for row in self.store.records("connection_point", ("prosumer",), distinct=True)}
+        return [{"name": name} for name in sorted(names)]
 
     @cached_property
     def _map(self) -> dict[str, Any] | None:

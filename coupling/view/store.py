@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.csv
 
 from feederloop.coupling.results import Run
 from feederloop.simulators.errors import InputError
@@ -114,6 +112,15 @@ class Store:
         found = self._select(f"{_quoted(key)}, {what}", table, (at, at + 0.5)).fetchall()
         return {row[0]: _plain(row[1:]) for row in found}
 
+    def records(self, table: str, columns: Sequence[str], *, distinct: bool = False) -> list[dict[str, Any]]:
+        """Return the rows of a small table by column, each once or as often as it is there; of columns there are."""
+        there = [name for name in columns if name in self.columns(table)]
+        if not there:
+            return []
+        what = f"{'DISTINCT ' if distinct else ''}{', '.join(map(_quoted, there))}"
+        found = self._select(what, table).fetchall()
+        return [dict(zip(there, _plain(row), strict=True)) for row in found]
+
     def page(self, table: str, span: Span | None, where: Mapping[str, Any], offset: int, limit: int) -> dict[str, Any]:
         """Return some rows of a table as they are, times as ISO 8601."""
         self._check(table)
@@ -125,6 +132,9 @@ class Store:
 
     def csv(self, table: str, span: Span | None, where: Mapping[str, Any]) -> Iterator[bytes]:
         """Yield a table as CSV; text that a spreadsheet would take for a formula is marked as text."""
+        import pyarrow as pa
+        import pyarrow.csv
+
         self._check(table)
         columns = self.columns(table)
         what = ", ".join(_safe_text(name) if kind == "VARCHAR" else _quoted(name) for name, kind in columns.items())

@@ -66,7 +66,8 @@
     by("later").disabled = whole || span[1] >= end();
     const { step_s: step } = page.data.time;
     Object.assign(by("slider"), { min: Math.round((span[0] - start()) / step), max: Math.round((span[1] - start()) / step) - 1 });
-    [told.feeder] = await Promise.all([ask("curves", within()), showHome(), showMoment(), showTable(0)]);
+    await showMoment();  // the map comes first
+    [told.feeder] = await Promise.all([ask("curves", within()), showHome(), showTable(0)]);
     draw(FEEDER);
     told.loading = await ask("loading", within());
     draw(["loading"]);

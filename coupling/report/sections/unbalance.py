@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from feederloop.coupling.metrics.network import VUF_LIMIT_PERCENT
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section
+from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT
 
 RESOLUTION_PERCENT = 0.001
 
