@@ -148,9 +148,9 @@ def print_figures(
 def print_places(console: Console, folder: Path) -> None:
     """Print where results and report are."""
     console.print(Text.assemble("results  ", (str(folder), "bold")), soft_wrap=True)
-    report = folder / "report.html"
-    if report.is_file():
-        console.print(Text.assemble("report   ", (str(report), "bold")), soft_wrap=True)
+    for name, report in (("report", folder / "report.html"), ("beside", folder / "reference" / "report.html")):
+        if report.is_file():
+            console.print(Text.assemble(f"{name:9}", (str(report), "bold")), soft_wrap=True)
 
 
 def _looked_up(summary: Mapping[str, Any], key: str) -> float | None:

@@ -47,6 +47,9 @@
           lineStyle: { color: kit.text, type: "solid", width: 1.5 },
           data: [...whiskers(found, low).map(([from, to]) => [{ ...from, symbol: "rect", symbolSize: [9, 1.5], label: { show: false } }, { ...to, symbol: "rect", symbolSize: [9, 1.5] }]),
             ...limits(found, low, high)] },
+      }, {
+        type: "scatter", name: "nothing to see", silent: true, symbolSize: 1, itemStyle: { color: "transparent" }, data: found.values.map((_, i) => [low, i]),
+        label: { show: true, position: "right", color: kit.soft, fontSize: 11, formatter: ({ dataIndex: i }) => found.values[i] === null ? "–" : volts || found.values[i] ? "" : "0" },
       }],
     };
   };

@@ -4,6 +4,7 @@ import numpy as np
 
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.money import CENT, cents
+from feederloop.coupling.report.sections.voltage import where_and_when
 from feederloop.coupling.report.standards import verdicts
 from feederloop.coupling.report.timeline import FloatArray
 from feederloop.simulators.errors import InputError
@@ -105,7 +106,7 @@ def _without(facts: Facts, reference: Facts | None) -> str:
     scheme = _SCHEMES.get(str(reference.scenario.get("scheme", "")), "")
     if not broken:
         return f"{stopped}{scheme}The same homes kept every limit then, too."
-    return f"{stopped}{scheme}The same homes broke limits: {said}."
+    return f"{stopped}{scheme}The same homes broke limits: {said}. {where_and_when(reference)}".rstrip()
 
 
 def _envelopes(facts: Facts) -> str:

@@ -224,3 +224,72 @@ def test_main_figures_are_in_every_summary() -> None:
     summary = {**summarise({}, facts), "compute": compute(1.0, {})}
     known = {f"{group}.{name}" for group, figures in summary.items() for name in figures}
     assert {figure.key for figure in main_figures(limits)} <= known
+
+
+def test_a_reference_is_run_as_well_and_stands_beside_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "both"
+    assert call(monkeypatch, "run", "minimal", "--days", "0.125", "--reference", "uncoordinated", "--out", str(out)) == 0
+    printed, progress = capsys.readouterr()
+    assert "uncoordinated" in printed
+    assert f"report   {out / 'report.html'}\nbeside   {out / 'reference' / 'report.html'}\n" in printed
+    assert "minimal, uncoordinated  100%" in progress
+    assert "Without coordination" in (out / "report.html").read_text(encoding="utf-8")
+    own, other = (json.loads((folder / "summary.json").read_text()) for folder in (out, out / "reference"))
+    assert own["reference"] == {"scheme": "uncoordinated", "status": "complete", "folder": "reference"}
+    assert (own["scheme"], other["scheme"], own["seed"]) == ("doe_lem", "uncoordinated", other["seed"])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [(KeyboardInterrupt(), 130, "interrupted: stopped on request"), (OSError("full"), 1, "failed: OSError: full")],
+)
+def test_whatever_happens_to_a_reference_the_run_stays(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    error: BaseException,
+    code: int,
+    said: str,
+) -> None:
+    done = SimpleNamespace(folder=tmp_path, status="complete", summary=SUMMARY, message="")
+
+    def run_scenario(scenario: Any, **_: Any) -> Any:
+        if scenario.scheme == "uncoordinated":
+            raise error
+        return done
+
+    monkeypatch.setattr("feederloop.coupling.run.run_scenario", run_scenario)
+    monkeypatch.setattr("feederloop.coupling.reference.run_scenario", run_scenario)
+    assert call(monkeypatch, "run", "minimal", "--quiet", "--reference", "uncoordinated") == code
+    assert capsys.readouterr() == (f"{tmp_path}\n", f"The run is complete, its reference {said}\n")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_reference_needs_another_scheme_that_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: list[dict[str, Any]]
+) -> None:
+    assert call(monkeypatch, "run", "minimal", "--reference", "uncoordnated") == 2
+    told = capsys.readouterr().err
+    assert "did you mean uncoordinated?" in told
+    assert "static_limits, ev_coordination" in told
+    assert runs == []
+    assert call(monkeypatch, "run", "minimal", "--quiet", "--reference", "doe_lem") == 0
+    assert "the run is doe_lem itself" in capsys.readouterr().err
+    assert len(runs) == 1
+
+
+def test_an_interruption_while_the_command_loads_is_answered_in_a_word() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from feederloop.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")

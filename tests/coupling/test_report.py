@@ -139,7 +139,29 @@ def test_a_reference_is_shown_beside_the_run(short_runs, folder, tmp_path):
     assert "Without coordination" in page.text
     alone = read(folder).text
     assert "Without coordination" not in alone
-    assert "--set scheme=uncoordinated" in alone
+    assert "--reference uncoordinated" in alone
+
+
+def test_a_reference_that_the_run_has_brought_along_is_shown_once_it_is_complete(short_runs, folder):
+    own = shutil.copytree(short_runs / "uncoordinated", folder / "reference")
+    assert "Without coordination" in read(folder).text
+    status = json.loads((own / "status.json").read_text())
+    (own / "status.json").write_text(json.dumps(status | {"status": "interrupted"}))
+    assert "Without coordination" not in read(folder).text
+    (own / "status.json").write_text("{")
+    assert "Without coordination" not in read(folder).text
+    shutil.copytree(short_runs / "uncoordinated", own, dirs_exist_ok=True)
+    (own / "status.json").write_text(json.dumps(status | {"status": "interrupted"}))
+    assert "That run is interrupted." in Page(write_report(folder, reference=own).read_text(encoding="utf-8")).text
+
+
+def test_a_reference_of_another_length_is_refused(short_runs, folder, tmp_path):
+    other = shutil.copytree(short_runs / "uncoordinated", tmp_path / "other")
+    scenario = yaml.safe_load((other / "scenario.yaml").read_text())
+    scenario["time"]["days"] = 7
+    (other / "scenario.yaml").write_text(yaml.safe_dump(scenario))
+    with pytest.raises(InputError, match="not the same length"):
+        write_report(folder, reference=other)
 
 
 def test_a_reference_of_other_homes_is_refused(short_runs, folder, tmp_path):

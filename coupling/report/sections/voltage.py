@@ -28,7 +28,7 @@ def make(facts: Facts) -> Section | None:
     return Section(
         "voltage",
         "Voltage",
-        _lead(facts, volts, low, high),
+        f"{where_and_when(facts)} Dashed lines are the limits of this scenario, {low:g} V and {high:g} V.",
         (
             Chart(
                 "voltage",
@@ -64,12 +64,13 @@ def _band(facts: Facts, volts: FloatArray) -> dict[str, object]:
     }
 
 
-def _lead(facts: Facts, volts: FloatArray, low: float, high: float) -> str:
-    line = facts.timeline
-    if line is None or not np.isfinite(volts).any():
+def where_and_when(facts: Facts) -> str:
+    """Return a sentence about the highest and the lowest voltage of any customer, empty without voltages."""
+    line, volts = facts.timeline, facts.by_step("connection_point", "v_v")
+    if line is None or volts is None or not np.isfinite(volts).any():
         return ""
     said = []
     for word, at in (("Highest", np.nanargmax(volts)), ("lowest", np.nanargmin(volts))):
         step, who = np.unravel_index(at, volts.shape)
         said.append(f"{word} {volts[step, who]:.1f} V at {facts.names[who]} on {line.local(line.at(int(step)))}")
-    return f"{said[0]}; {said[1]}. Dashed lines are the limits of this scenario, {low:g} V and {high:g} V."
+    return f"{said[0]}; {said[1]}."
