@@ -230,7 +230,8 @@ def test_a_reference_is_run_as_well_and_stands_beside_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "both"
-    assert call(monkeypatch, "run", "minimal", "--days", "0.125", "--reference", "uncoordinated", "--out", str(out)) == 0
+    wanted = ("run", "minimal", "--days", "0.125", "--reference", "uncoordinated", "--out", str(out))
+    assert call(monkeypatch, *wanted) == 0
     printed, progress = capsys.readouterr()
     assert "uncoordinated" in printed
     assert f"report   {out / 'report.html'}\nbeside   {out / 'reference' / 'report.html'}\n" in printed
