@@ -3,7 +3,9 @@
 Heavy imports happen inside the commands, so that help and a mistake in a scenario answer at once.
 """
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,13 +30,26 @@ COMPLETE, RUN_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 class _Commands(TyperGroup):
+    """Says that it was interrupted where nobody has more to say, as before a run has begun."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line."""
+        with _interruption_told():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; say so where it is interrupted and has no more to say, as before a run has begun."""
-        try:
+        """Run a command."""
+        with _interruption_told():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("Interrupted.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _interruption_told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(

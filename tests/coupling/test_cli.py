@@ -163,9 +163,10 @@ def test_an_interrupted_start_says_so(monkeypatch: pytest.MonkeyPatch, capsys: p
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_checked", interrupted)
-    assert call(monkeypatch, "run", "minimal", "--quiet") == 130
-    assert capsys.readouterr() == ("", "Interrupted.\n")
+    for what in ("feederloop.coupling.cli._checked", "typer.core.TyperGroup.make_context"):
+        monkeypatch.setattr(what, interrupted)
+        assert call(monkeypatch, "run", "minimal", "--quiet") == 130
+        assert capsys.readouterr() == ("", "Interrupted.\n")
 
 
 @pytest.mark.usefixtures("unchecked")
