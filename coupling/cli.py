@@ -125,7 +125,7 @@ def run(
     loaded = _checked(scenario, overrides, days, seed)
     twin = None
     if reference is not None and _differs(reference, loaded):
-        twin = _checked(scenario, [*(overrides or ()), f"scheme={reference}"], days, seed)
+        twin = _checked(scenario, [*(overrides or ()), *_other_scheme(reference, loaded)], days, seed)
     from feederloop.coupling.live.command import live_page
 
     with live_page(live, host=live_host, port=live_port, token=live_token, keep=live_keep) as page:
@@ -182,6 +182,18 @@ def _run(
     codes = {"complete": COMPLETE, "interrupted": INTERRUPTED}
     ended = result if beside is None or result.status != "complete" else beside
     return codes.get(ended.status, RUN_FAILED)
+
+
+def _other_scheme(reference: str, loaded: "Scenario") -> list[str]:
+    """Return overrides that make a scenario its reference, which is not to be taken for the run itself."""
+    import json
+
+    title = f"Reference, {reference}: {loaded.title or loaded.name}"
+    description = (
+        f"The same feeder, homes, weather and cars as those of the run, {reference} instead of {loaded.scheme}."
+    )
+    told = {"scheme": reference, "title": title, "description": description}
+    return [f"{key}={json.dumps(value)}" for key, value in told.items()]
 
 
 def _differs(reference: str, loaded: "Scenario") -> bool:
