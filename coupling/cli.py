@@ -188,10 +188,8 @@ def _other_scheme(reference: str, loaded: "Scenario") -> list[str]:
     """Return overrides that make a scenario its reference, which is not to be taken for the run itself."""
     import json
 
-    title = f"Reference, {reference}: {loaded.title or loaded.name}"
-    description = (
-        f"The same feeder, homes, weather and cars as those of the run, {reference} instead of {loaded.scheme}."
-    )
+    title = f"{loaded.name}, {reference}: what the run is compared with"
+    description = f"The feeder, homes, weather and cars of the run, {reference} instead of {loaded.scheme}."
     told = {"scheme": reference, "title": title, "description": description}
     return [f"{key}={json.dumps(value)}" for key, value in told.items()]
 

@@ -241,6 +241,7 @@ def test_a_reference_is_run_as_well_and_stands_beside_the_run(
     own, other = (json.loads((folder / "summary.json").read_text()) for folder in (out, out / "reference"))
     assert own["reference"] == {"scheme": "uncoordinated", "status": "complete", "folder": "reference"}
     assert (own["scheme"], other["scheme"], own["seed"]) == ("doe_lem", "uncoordinated", other["seed"])
+    assert "minimal, uncoordinated: what the run is compared with" in (out / "reference" / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("unchecked")
