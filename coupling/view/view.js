@@ -39,14 +39,20 @@
   const load = (source) => new Promise((done, failed) => document.head.append(Object.assign(make("script"), { src: source, onload: done, onerror: failed })));
 
   /* --- charts --- */
-  const draw = (names) => names.forEach((name) => {
+  /* The library of charts is large: it comes once the map is there. */
+  let library = null;
+  const draw = async (names) => {
+    await (library ??= load("/echarts.js"));
+    names.forEach(drawOne);
+  };
+  const drawOne = (name) => {
     const place = document.querySelector(`[data-chart="${name}"]`), option = view.charts[name](told);
     place.closest(".chart").hidden = !option;
     if (!option) return;
     if (!drawn.has(name)) drawn.set(name, echarts.init(place, null, { renderer: "canvas" }));
     Object.assign(option.xAxis, { min: page.onAxis(1000 * span[0]), max: page.onAxis(1000 * span[1]) });
     drawn.get(name).setOption(option, true);
-  });
+  };
   const FEEDER = ["voltage", "envelopes", "price"], HOME = ["power", "parts", "volts", "soc"];
   const within = () => ({ from: span[0], to: span[1] });
   const showHome = guarded(async () => {
@@ -56,7 +62,7 @@
     const facts = [one.phase && (one.phase === "abc" ? "three-phase" : `phase ${one.phase}`), one.pv_kwp > 0 && `${one.pv_kwp.toFixed(1)} kWp of PV`,
       one.ev_capacity_kwh > 0 && `EV of ${one.ev_capacity_kwh.toFixed(0)} kWh`];
     by("facts").textContent = facts.filter(Boolean).join(", ");
-    draw(HOME);
+    await draw(HOME);
   });
   const showSpan = guarded(async () => {
     const day = (s) => `${page.day(1000 * s)}, ${page.clock(1000 * s)}`;
@@ -68,9 +74,9 @@
     Object.assign(by("slider"), { min: Math.round((span[0] - start()) / step), max: Math.round((span[1] - start()) / step) - 1 });
     await showMoment();  // the map comes first
     [told.feeder] = await Promise.all([ask("curves", within()), showHome(), showTable(0)]);
-    draw(FEEDER);
+    await draw(FEEDER);
     told.loading = await ask("loading", within());
-    draw(["loading"]);
+    await draw(["loading"]);
   });
 
   /* --- time --- */
