@@ -14,6 +14,7 @@ from mosaik.exceptions import ConnectionClosedError, SimulationError
 from mosaik_api_v3.connection import RemoteException
 
 from feederloop.coupling.pausing import Pause
+from feederloop.simulators.grid.columns import solved_here
 
 if TYPE_CHECKING:
     from feederloop.coupling.watched import WatchedProxy
@@ -50,12 +51,14 @@ class SimulatorTiming:
         step_s: Sum over its steps.
         max_step_s: The slowest step.
         get_data_s: Sum over its outputs.
+        power_flows: Scenarios that its steps put through the power flow; None in another process, where nobody counts.
     """
 
     steps: int
     step_s: float
     max_step_s: float
     get_data_s: float
+    power_flows: int | None = None
 
 
 @dataclass
@@ -66,6 +69,7 @@ class _Call:
     blocking: bool
     began: float
     blocked_before: float
+    solved_before: int
 
 
 class Watch:
@@ -100,6 +104,7 @@ class Watch:
         self.began_at: dict[int, float] = {}
         """Seconds on the wall, of any origin, at which the first simulator began each step, by simulated seconds."""
         self._durations: dict[str, dict[str, list[float]]] = {}
+        self._power_flows: dict[str, int | None] = {}
         self._calls: dict[int, _Call] = {}
         self._blocking: _Call | None = None
         self._blocked_s = 0.0
@@ -118,6 +123,7 @@ class Watch:
         """Take one more simulator under watch."""
         self.proxies[proxy.simulator] = proxy
         self._durations[proxy.simulator] = {"step": [0, 0.0, 0.0], "get_data": [0, 0.0, 0.0]}
+        self._power_flows[proxy.simulator] = None if proxy.is_remote else 0
 
     def timings(self) -> dict[str, SimulatorTiming]:
         """The cost of each simulator so far."""
@@ -127,13 +133,14 @@ class Watch:
                 round(spent["step"][1], 6),
                 round(spent["step"][2], 6),
                 round(spent["get_data"][1], 6),
+                self._power_flows[name],
             )
             for name, spent in self._durations.items()
         }
 
     def begin(self, simulator: str, name: str, time_s: int | None, *, blocking: bool) -> _Call:
         """Note that a call has begun; `blocking` if nothing else in the worker can run meanwhile."""
-        call = _Call(simulator, name, time_s, blocking, time.monotonic(), self._blocked_s)
+        call = _Call(simulator, name, time_s, blocking, time.monotonic(), self._blocked_s, solved_here())
         self._calls[id(call)] = call
         if blocking:
             self._blocking = call
@@ -154,6 +161,9 @@ class Watch:
             self._blocked_s += took
         if spent := self._durations.get(call.simulator, {}).get(call.name):
             spent[:] = [spent[0] + 1, spent[1] + took, max(spent[2], took)]
+            solved = self._power_flows[call.simulator]
+            if solved is not None:
+                self._power_flows[call.simulator] = solved + solved_here() - call.solved_before
 
     def stepped(self, simulator: str, time_s: int, next_s: Any) -> None:
         """Note how far a simulator has come: the time of its next step."""

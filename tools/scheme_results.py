@@ -1,13 +1,14 @@
 """Run the comparisons that the docs show and put tables and pictures into the pages: `make scheme-results`.
 
-The default day is compared with three seeds, certified envelopes with those checked only at the corners and the day
-behind a high busbar with one. Runs that are complete in runs/scheme-results are kept, so that it can be stopped and
-started again; remove that folder to begin anew.
+The default day, the same day behind a high busbar and noon on a short street are compared, each with three seeds. Runs
+that are complete in runs/scheme-results are kept, so that it can be stopped and started again; remove that folder to
+begin anew.
 """
 
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from feederloop.coupling.compare.comparison import Comparison, compare
@@ -18,12 +19,29 @@ from feederloop.coupling.compare.variants import VARIANTS, chosen_variants
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "explanation" / "schemes"
 OUT = ROOT / "runs" / "scheme-results"
-COMPARED: Mapping[str, tuple[str, str, int]] = {
-    "default": ("european_lv_doe_lem", "all,network_aware_p2p:price_ordered", 3),
-    "corner": ("european_lv_doe_lem", "doe,doe:corner", 1),
-    "high-voltage": ("european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered", 1),
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison that the pages show; its fields are those of `compare`."""
+
+    scenario: str
+    schemes: str
+    seeds: int = 3
+    days: float | None = None
+    overrides: tuple[str, ...] = ()
+
+
+COMPARED: Mapping[str, Compared] = {
+    "default": Compared("european_lv_doe_lem", "all,bounds,network_aware_p2p:price_ordered,doe:corner,doe_lem:corner"),
+    "high-voltage": Compared(
+        "european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered,doe,doe_lem"
+    ),
+    "street": Compared(
+        "minimal", "doe,doe:corner", days=0.125, overrides=("grid.source_v_pu=1.06", "prosumers.pv.share=1")
+    ),
 }
-"""Scenario, schemes and number of seeds, by the name that the pages' markers say."""
+"""By the name that the pages' markers say."""
 COLUMNS = {
     "voltage.max_v": "highest V",
     "voltage.customer_violation_share": "customers outside, %",
@@ -34,6 +52,7 @@ COLUMNS = {
     "ev.energy_not_served_share": "EV not served, %",
 }
 STRESS_COLUMNS = {
+    "voltage.max_v": "highest V in use",
     "pv.curtailed_share": "PV curtailed, %",
     "comparison.cost_per_prosumer_day": "cost per day",
     "stress.random_violation_probability": "broken by random corners, %",
@@ -59,14 +78,14 @@ def main() -> None:
 
 def schemes_of(name: str, only: str | None) -> list[str]:
     """Return the variants of one of the comparisons, or those of them that are also named in `only`."""
-    variants = chosen_variants(COMPARED[name][1])
+    variants = chosen_variants(COMPARED[name].schemes)
     return variants if only is None else [variant for variant in variants if variant in chosen_variants(only)]
 
 
 def run(name: str, schemes: Sequence[str], jobs: int) -> Comparison:
     """Run one of the comparisons, or what of it has not been run yet, and say what failed."""
-    scenario, _, seeds = COMPARED[name]
-    total = len(schemes) * seeds
+    one = COMPARED[name]
+    total = len(schemes) * one.seeds
     finished: set[int] = set()
 
     def advance(number: int, share: float) -> None:
@@ -75,11 +94,12 @@ def run(name: str, schemes: Sequence[str], jobs: int) -> Comparison:
             print(f"{name}: {len(finished)} of {total} runs", flush=True)
 
     found = compare(
-        scenario, schemes=schemes, seeds=seeds, jobs=jobs, out=OUT / name, resume=True, advance=advance
+        one.scenario, schemes=schemes, seeds=one.seeds, days=one.days, jobs=jobs, out=OUT / name,
+        overrides=one.overrides, advance=advance, resume=True,
     )  # fmt: skip
-    for one in found.done:
-        if not one.complete:
-            print(f"{one.job.variant}, seed {one.job.seed}: {one.status}: {one.message}")
+    for done in found.done:
+        if not done.complete:
+            print(f"{done.job.variant}, seed {done.job.seed}: {done.status}: {done.message}")
     return found
 
 

@@ -78,10 +78,13 @@ def _harms(limits: Limits, low_v: float, high_v: float) -> list[Measure]:
         Measure(voltage, "voltage.max_v", "Highest voltage", "V", "", high=high_v),
         Measure(voltage, "voltage.min_v", "Lowest voltage", "V", "", low=low_v),
         Measure(voltage, "voltage.violation_vh", "Outside limits", "V·h"),
+        Measure(voltage, "voltage.customer_violation_share_en_50160", "Customers outside EN 50160", "%"),
+        Measure(voltage, "voltage.customer_violation_share_0_95_to_1_05_pu", "Customers outside 0.95–1.05 pu", "%"),
         Measure(congestion, "congestion.max_line_loading_percent", "Line loading", "%", high=line),
         Measure(congestion, "congestion.max_transformer_loading_percent", "Transformer loading", "%", high=transformer),
         Measure(congestion, "congestion.overload_hours", "Overloaded", "h", high=0.0),
         Measure(congestion, "congestion.losses_kwh", "Losses", "kWh"),
+        Measure(congestion, "congestion.losses_share", "Losses, of what is taken in", "%"),
         Measure(phases, "phase_imbalance.max_vuf_percent", "Worst unbalance", "%", high=VUF_LIMIT_PERCENT),
         Measure(
             phases, "phase_imbalance.worst_bus_share_above_2_percent", "Time above 2 %, worst bus", "%", high=0.05,
@@ -90,6 +93,7 @@ def _harms(limits: Limits, low_v: float, high_v: float) -> list[Measure]:
         Measure(phases, "phase_imbalance.neutral_current_share", "Neutral current, of phase currents", "%"),
         Measure(energy, "energy_imbalance.share_of_traded", "Deviation from trades", "%"),
         Measure(energy, "energy_imbalance.position_error_share", "Deviation from plans", "%"),
+        Measure(price, "price.mean_per_kwh", "Price, mean by volume", "per kWh", ""),
         Measure(price, "price.std_per_kwh", "Price, standard deviation", "per kWh"),
         Measure(price, "price.mean_abs_change_per_kwh", "Price, mean change", "per kWh"),
         Measure(price, "price.dispersion_per_kwh", "Price, spread within an interval", "per kWh"),
@@ -108,6 +112,7 @@ def _people() -> list[Measure]:
         Measure(lost, "pv.curtailed_share", "PV curtailed", "%"),
         Measure(lost, "energy.exported_kwh", "Exported", "kWh", ""),
         Measure(lost, "energy.feeder_self_consumption", "Own use on the feeder", "1", "high"),
+        Measure(lost, "energy.feeder_self_sufficiency", "Own supply of the feeder", "1", "high"),
         Measure(
             cost, "comparison.cost_per_prosumer_day", "Cost per prosumer and day", "",
             note="bill and battery wear, less the value of what vehicles have got beyond need",
@@ -118,7 +123,10 @@ def _people() -> list[Measure]:
         Measure(cost, "comparison.worse_off_than_doe_share", "Worse off than DOE", "%"),
         Measure(cost, "comparison.no_worse_with_market_share", "No worse than without the market", "%", "high"),
         Measure(cost, "fairness.cost_range", "Dearest less cheapest bill", ""),
+        Measure(cost, "fairness.cost_gini", "Gini of bills", "1"),
         Measure(cost, "fairness.export_jain", "Jain, export limits", "1", "high"),
+        Measure(cost, "fairness.export_gini", "Gini, export limits", "1"),
+        Measure(cost, "fairness.export_min_to_mean", "Lowest to mean export limit", "1", "high"),
         Measure(
             cost, "comparison.location_bias", "Location bias", "1", "",
             note="rank correlation of what of each roof's energy was lost with how much its own export lifts its "
@@ -132,8 +140,12 @@ def _people() -> list[Measure]:
 
 
 def _exchange() -> list[Measure]:
-    envelope, privacy, work = "Envelopes under stress", "Privacy and messages", "Compute"
+    envelope, privacy, work = "Envelopes", "Privacy and messages", "Compute"
     return [
+        Measure(envelope, "envelope.export_limit_kwh_per_day", "Export allowed, all homes", "kWh a day", "high"),
+        Measure(envelope, "envelope.import_limit_kwh_per_day", "Import allowed, all homes", "kWh a day", "high"),
+        Measure(envelope, "envelope.export_utilisation", "Export used, of what is allowed", "1", ""),
+        Measure(envelope, "envelope.import_utilisation", "Import used, of what is allowed", "1", ""),
         Measure(envelope, "envelope.breach_share", "Left by customers", "%"),
         Measure(envelope, "stress.random_violation_probability", "Broken by random corners", "%", high=0.0),
         Measure(envelope, "stress.trade_violation_probability", "Broken by balanced trades", "%", high=0.0),
@@ -147,6 +159,7 @@ def _exchange() -> list[Measure]:
         Measure(work, "compute.interval_p50_s", "Per interval, median", "s"),
         Measure(work, "compute.interval_p95_s", "Per interval, 95th percentile", "s"),
         Measure(work, "compute.wall_s", "Computing time", "s"),
+        Measure(work, "compute.power_flows", "Power flows", ""),
     ]
 
 

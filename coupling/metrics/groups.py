@@ -52,13 +52,15 @@ def compute(
     - interval_p50_s, interval_p95_s: median and 95th percentile of the seconds on the wall that a market interval took;
       None for runs of less than two.
     - steps: of all simulators. max_rss_mb: the largest memory this process has had; None where it is not known.
-    - simulators: for each, its steps, their sum and slowest, and the time for its outputs.
+    - power_flows: exact power flows that the simulators in this process have solved, each scenario of a batch one.
+    - simulators: for each, its steps, their sum and slowest, the time for its outputs, and its power flows.
     """
     return {
         "wall_s": wall_s,
         **_interval_times(began_at or {}, interval_s),
         "simulator_s": sum(timing.step_s + timing.get_data_s for timing in timings.values()),
         "steps": sum(timing.steps for timing in timings.values()),
+        "power_flows": sum(timing.power_flows or 0 for timing in timings.values()),
         "max_rss_mb": _max_rss_mb(),
         "simulators": {
             name: {
@@ -66,6 +68,7 @@ def compute(
                 "step_s": timing.step_s,
                 "max_step_s": timing.max_step_s,
                 "get_data_s": timing.get_data_s,
+                "power_flows": timing.power_flows,
             }
             for name, timing in sorted(timings.items())
         },

@@ -339,10 +339,11 @@ def test_breaches_are_judged_by_five_minute_means():
 
 
 def test_compute_sums_the_simulators():
-    timings = {"grid": SimulatorTiming(10, 2.0, 0.5, 0.25), "pv": SimulatorTiming(10, 1.0, 0.2, 0.25)}
+    timings = {"grid": SimulatorTiming(10, 2.0, 0.5, 0.25, 10), "pv": SimulatorTiming(10, 1.0, 0.2, 0.25)}
     group = compute(5.0, timings)
     assert (group["wall_s"], group["simulator_s"], group["steps"]) == (5.0, 3.5, 20)
     assert group["simulators"]["grid"]["max_step_s"] == 0.5
+    assert (group["power_flows"], group["simulators"]["pv"]["power_flows"]) == (10, None)
     assert group["max_rss_mb"] > 10
 
 
