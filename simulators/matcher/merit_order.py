@@ -21,7 +21,9 @@ def clearing_price(book: OrderBook, k: float = 0.5) -> float:
         k: Where the price lies between the lowest (0) and the highest (1) that clears.
     """
     real = book.kwh > NEGLIGIBLE_KWH
-    price, kwh, is_ask = book.price_per_kwh[real], book.kwh[real], book.is_ask[real]
+    price, kwh, is_ask = book.price_per_kwh, book.kwh, book.is_ask
+    if not real.all():
+        price, kwh, is_ask = price[real], kwh[real], is_ask[real]
     asked, wanted = price[is_ask], price[~is_ask]
     if not asked.size or not wanted.size or wanted.max() < asked.min():
         return float("nan")
@@ -48,13 +50,13 @@ def matched_at(
         merit: Whether better limits come first; without it, all orders that the price suits are equally good.
     """
     matched = np.zeros(len(book))
-    asks = book.is_ask & (book.price_per_kwh <= price)
-    bids = ~book.is_ask & (book.price_per_kwh >= price)
-    supply, demand = float(book.kwh[asks].sum()), float(book.kwh[bids].sum())
-    for chosen, sign, other_side in ((asks, 1.0, demand), (bids, -1.0, supply)):
+    asks = np.flatnonzero(book.is_ask & (book.price_per_kwh <= price))
+    bids = np.flatnonzero(~book.is_ask & (book.price_per_kwh >= price))
+    offered, wanted = book.kwh[asks], book.kwh[bids]
+    for chosen, kwh, sign, other_side in ((asks, offered, 1.0, wanted), (bids, wanted, -1.0, offered)):
         rank = sign * book.price_per_kwh[chosen] * merit
         shares = None if served_share is None else served_share[book.trader[chosen]]
-        matched[chosen] = fill(book.kwh[chosen], rank, other_side, shares)
+        matched[chosen] = fill(kwh, rank, float(other_side.sum()), shares)
     return matched
 
 
@@ -77,7 +79,9 @@ def fill(kwh: FloatArray, rank: FloatArray, available_kwh: float, served_share: 
     filled = np.where(rank < margin, kwh, 0.0)
     left = available_kwh - float(filled.sum())
     if served_share is None:
-        share = min(1.0, max(0.0, left / float(kwh[at_margin].sum())))
+        at_stake = float(kwh[at_margin].sum())
+        # Orders of nothing may be all there is at the margin.
+        share = min(1.0, max(0.0, left / at_stake)) if at_stake > 0 else 0.0
         filled[at_margin] = kwh[at_margin] * share
     else:
         filled[at_margin] = fill(kwh[at_margin], served_share[at_margin], left)

@@ -20,6 +20,11 @@ def test_the_worst_served_come_first_where_limits_tie():
     np.testing.assert_allclose(fill(kwh, rank, 3.0), [1.0, 1.0, 1.0, 0.0])
 
 
+def test_an_order_of_nothing_at_the_margin_gets_nothing():
+    kwh, rank = np.array([0.0, 1.0]), np.zeros(2)
+    np.testing.assert_array_equal(fill(kwh, rank, 0.0, np.array([0.0, 0.5])), [0.0, 0.0])
+
+
 amounts = st.lists(st.tuples(st.floats(0.01, 5), st.integers(0, 3), st.sampled_from([0.0, 0.5, 1.0])), min_size=1)
 
 
