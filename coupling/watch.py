@@ -14,7 +14,7 @@ from mosaik.exceptions import ConnectionClosedError, SimulationError
 from mosaik_api_v3.connection import RemoteException
 
 from feederloop.coupling.pausing import Pause
-from feederloop.simulators.grid.columns import solved_here
+from feederloop.simulators.grid.counted import solved_here
 
 if TYPE_CHECKING:
     from feederloop.coupling.watched import WatchedProxy

@@ -3,22 +3,15 @@
 All arrays are real: real and imaginary parts stand side by side. Injectors are in the order of the sections.
 """
 
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from feederloop.simulators.compiled import compiled
+from feederloop.simulators.grid.counted import count_solved
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.sections import Sections
-
-_here = threading.local()
-
-
-def solved_here() -> int:
-    """Return how many power flows this thread has solved so far; each scenario is one."""
-    return getattr(_here, "count", 0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class SectionMatrices:
         Returns:
             [2, scenarios, injectors] currents, [scenarios] whether each converged, and the most passes that one took.
         """
-        _here.count = solved_here() + s.shape[1]
+        count_solved(s.shape[1])
         current = np.empty_like(v)
         converged = np.empty(s.shape[1], dtype=np.bool_)
         passes = _solve(

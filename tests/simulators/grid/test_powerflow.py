@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pandapower as pp
 import pandas as pd
@@ -8,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from peers import networks
 
 from feederloop.simulators.errors import InputError
+from feederloop.simulators.grid.counted import solved_here
 from feederloop.simulators.grid.feeder import PHASE_FROM_SEQUENCE, SEQUENCE_FROM_PHASE, Feeder
 from feederloop.simulators.grid.networks import connection_points, load_network
 from feederloop.simulators.grid.powerflow import (
@@ -240,3 +243,14 @@ class TestFeederInput:
         loading = power_flow.branch_loading_percent(power_flow.solve(p_kw, 0 * p_kw).current)
         assert not loading[0].any()
         assert loading[1].any()
+
+
+def test_every_scenario_that_is_solved_is_counted_in_its_thread():
+    before = solved_here()
+    STREET.solve(np.zeros((len(STREET.feeder.points), 7)), np.zeros((len(STREET.feeder.points), 7)))
+    assert solved_here() - before == 7
+    elsewhere = []
+    other = threading.Thread(target=lambda: elsewhere.append(solved_here()))
+    other.start()
+    other.join()
+    assert elsewhere == [0]
