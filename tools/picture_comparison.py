@@ -1,7 +1,7 @@
 """Take the picture of a comparison that the docs show.
 
-`feederloop compare european_lv_doe_lem --seeds 3 --out DIR && python tools/picture_comparison.py DIR` puts the top of
-DIR/comparison.html, the verdicts and harms of every scheme, into docs/images/comparison.png. Needs Chromium.
+`make scheme-results && python tools/picture_comparison.py runs/scheme-results/default` puts the top of that page, the
+verdicts and harms of every scheme, into docs/images/comparison.png. Needs Chromium.
 """
 
 import shutil
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "comparison.png"
-WIDTH, HEIGHT = 1280, 1960
+WIDTH, HEIGHT = 1280, 1850
 LARGEST_BYTES = 250_000
 
 

@@ -1,8 +1,7 @@
 """Run the comparisons that the docs show and put tables and pictures into the pages: `make scheme-results`.
 
-The default day, the same day behind a high busbar and noon on a short street are compared, each with three seeds. Runs
-that are complete in runs/scheme-results are kept, so that it can be stopped and started again; remove that folder to
-begin anew.
+The default day and the same day behind a high busbar are compared, each with three seeds. Runs that are complete in
+runs/scheme-results are kept, so that it can be stopped and started again; remove that folder to begin anew.
 """
 
 import argparse
@@ -28,17 +27,12 @@ class Compared:
     scenario: str
     schemes: str
     seeds: int = 3
-    days: float | None = None
-    overrides: tuple[str, ...] = ()
 
 
 COMPARED: Mapping[str, Compared] = {
     "default": Compared("european_lv_doe_lem", "all,bounds,network_aware_p2p:price_ordered,doe:corner,doe_lem:corner"),
     "high-voltage": Compared(
         "european_lv_high_voltage", "uncoordinated,network_aware_p2p,network_aware_p2p:price_ordered,doe,doe_lem"
-    ),
-    "street": Compared(
-        "minimal", "doe,doe:corner", days=0.125, overrides=("grid.source_v_pu=1.06", "prosumers.pv.share=1")
     ),
 }
 """By the name that the pages' markers say."""
@@ -57,6 +51,7 @@ STRESS_COLUMNS = {
     "comparison.cost_per_prosumer_day": "cost per day",
     "stress.random_violation_probability": "broken by random corners, %",
     "stress.trade_violation_probability": "by balanced trades, %",
+    "stress.phase_trade_violation_probability": "by trades between phases, %",
     "stress.adversary_violation_probability": "by an adversary, %",
 }
 
@@ -94,8 +89,7 @@ def run(name: str, schemes: Sequence[str], jobs: int) -> Comparison:
             print(f"{name}: {len(finished)} of {total} runs", flush=True)
 
     found = compare(
-        one.scenario, schemes=schemes, seeds=one.seeds, days=one.days, jobs=jobs, out=OUT / name,
-        overrides=one.overrides, advance=advance, resume=True,
+        one.scenario, schemes=schemes, seeds=one.seeds, jobs=jobs, out=OUT / name, advance=advance, resume=True
     )  # fmt: skip
     for done in found.done:
         if not done.complete:

@@ -140,15 +140,16 @@ def _people() -> list[Measure]:
 
 
 def _exchange() -> list[Measure]:
-    envelope, privacy, work = "Envelopes", "Privacy and messages", "Compute"
+    allowed, envelope, privacy, work = "Envelopes", "Envelopes under stress", "Privacy and messages", "Compute"
     return [
-        Measure(envelope, "envelope.export_limit_kwh_per_day", "Export allowed, all homes", "kWh a day", "high"),
-        Measure(envelope, "envelope.import_limit_kwh_per_day", "Import allowed, all homes", "kWh a day", "high"),
-        Measure(envelope, "envelope.export_utilisation", "Export used, of what is allowed", "1", ""),
-        Measure(envelope, "envelope.import_utilisation", "Import used, of what is allowed", "1", ""),
-        Measure(envelope, "envelope.breach_share", "Left by customers", "%"),
+        Measure(allowed, "envelope.export_limit_kwh_per_day", "Export allowed, all homes", "kWh a day", "high"),
+        Measure(allowed, "envelope.import_limit_kwh_per_day", "Import allowed, all homes", "kWh a day", "high"),
+        Measure(allowed, "envelope.export_utilisation", "Export used, of what is allowed", "1", ""),
+        Measure(allowed, "envelope.import_utilisation", "Import used, of what is allowed", "1", ""),
+        Measure(allowed, "envelope.breach_share", "Left by customers", "%"),
         Measure(envelope, "stress.random_violation_probability", "Broken by random corners", "%", high=0.0),
         Measure(envelope, "stress.trade_violation_probability", "Broken by balanced trades", "%", high=0.0),
+        Measure(envelope, "stress.phase_trade_violation_probability", "Broken by trades between phases", "%", high=0.0),
         Measure(envelope, "stress.adversary_violation_probability", "Broken by an adversary", "%", high=0.0),
         Measure(privacy, "privacy.fields", "Fields disclosed", ""),
         Measure(privacy, "privacy.numbers_per_interval", "Numbers per prosumer, interval", ""),

@@ -1,6 +1,7 @@
 """What would happen if customers used the envelopes that a run published in other ways than they did."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, number
@@ -10,6 +11,7 @@ from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.counterexample import Search
 from feederloop.simulators.grid.feeder import Floats
 
+Bools = npt.NDArray[np.bool_]
 INTERVALS = 4
 """Intervals that are looked at: those with the greatest sum of export limits, and of import limits, half each."""
 SAMPLES = 500
@@ -22,6 +24,8 @@ def stress(network: Network, run: Run) -> Group:
     - random_violation_probability: everybody at its export or its import limit, by the toss of a coin.
     - trade_violation_probability: a random half sells up to its export limits, the other half buys up to its import
       limits, and what is sold is what is bought.
+    - phase_trade_violation_probability: the same if all homes on one phase sell to those on the other two, or buy from
+      them.
     - adversary_violation_probability: intervals in which a search finds a use that breaks a limit; that it finds none
       proves nothing.
 
@@ -31,7 +35,10 @@ def stress(network: Network, run: Run) -> Group:
         network: The run's network.
         run: The run.
     """
-    names = ("random_violation_probability", "trade_violation_probability", "adversary_violation_probability")
+    names = (
+        "random_violation_probability", "trade_violation_probability", "phase_trade_violation_probability",
+        "adversary_violation_probability",
+    )  # fmt: skip
     group: Group = dict.fromkeys(names)
     if "envelope" not in run.tables:
         return group
@@ -40,12 +47,15 @@ def stress(network: Network, run: Run) -> Group:
     if export_kw.isna().all(axis=None):
         return group
     points = run.table("connection_point")
+    phases = run.table("prosumer").set_index("prosumer")["phase"].reindex(list(network.power_flow.feeder.points))
+    across = np.stack([phases == phase for phase in "abc"] + [phases != phase for phase in "abc"], axis=1)
     found = []
     for start in _chosen(export_kw, import_kw):
         at = points[points["time"] == start]
         p_kw, q_kvar = (_wide(at, "time", column, network).to_numpy(float)[0] for column in ("p_kw", "q_kvar"))
         up, down = export_kw.loc[start].to_numpy(float), import_kw.loc[start].to_numpy(float)
-        found.append(_broken(network, np.where(np.isnan(up), p_kw, up), np.where(np.isnan(down), p_kw, -down), q_kvar))
+        high_kw, low_kw = np.where(np.isnan(up), p_kw, up), np.where(np.isnan(down), p_kw, -down)
+        found.append(_broken(network, high_kw, low_kw, q_kvar, across))
     return group | dict(zip(names, map(number, np.mean(found, axis=0)), strict=True))
 
 
@@ -54,14 +64,14 @@ def _chosen(export_kw: pd.DataFrame, import_kw: pd.DataFrame) -> list[pd.Timesta
     return sorted(set(most[0]) | set(most[1]))
 
 
-def _broken(network: Network, high_kw: Floats, low_kw: Floats, q_kvar: Floats) -> tuple[float, float, float]:
+def _broken(network: Network, high_kw: Floats, low_kw: Floats, q_kvar: Floats, across: Bools) -> list[float]:
     rng = np.random.default_rng(SEED)
     sells = rng.random((len(high_kw), SAMPLES)) < 0.5
-    corners = np.where(sells, high_kw[:, None], low_kw[:, None])
-    q = np.repeat(q_kvar[:, None], SAMPLES, axis=1)
+    corners, between_phases = (np.where(who, high_kw[:, None], low_kw[:, None]) for who in (sells, across))
     adversary = Search(network.power_flow, network.limits).within(Box(low_kw, high_kw, q_kvar, q_kvar))
-    shares = (network.broken_share(uses, q) for uses in (corners, _balanced(corners)))
-    return (*shares, float(bool(adversary)))  # type: ignore[return-value]
+    uses = (corners, _balanced(corners), _balanced(between_phases))
+    shares = [network.broken_share(use, np.repeat(q_kvar[:, None], use.shape[1], axis=1)) for use in uses]
+    return [*shares, float(bool(adversary))]
 
 
 def _balanced(corners_kw: Floats) -> Floats:

@@ -218,7 +218,8 @@ def test_a_comparison_leaves_runs_figures_and_a_page(small: Comparison) -> None:
     figures = read_comparison(small.folder).set_index(["scheme", "metric"])["value"]
     summary = json.loads((small.folder / "doe" / "seed-1" / "summary.json").read_text(encoding="utf-8"))
     assert figures["doe", LOADING] == summary["congestion"]["max_line_loading_percent"]
-    assert figures["doe", "stress.adversary_violation_probability"] == 0.0
+    for use in ("random", "trade", "phase_trade", "adversary"):
+        assert figures["doe", f"stress.{use}_violation_probability"] == 0.0
     assert figures["doe", "privacy.fields"] > figures["uncoordinated", "privacy.fields"] == 0
 
 
