@@ -107,7 +107,7 @@ def check(
         network: As in `publish`.
         points: As in `publish`.
         envelopes: Columns `interval_start` (not with a single interval), `connection_point`, `export_limit_kw`,
-            `import_limit_kw`.
+            `import_limit_kw`. Intervals whose limits are all empty have none to check and are left out.
         limits: As in `publish`.
         source_v_pu: As in `publish`.
         jobs: As in `publish`.
@@ -121,7 +121,9 @@ def check(
     intervals = [replace(known.intervals[k], active=active) for k, active in enumerate(given.given)]
     certifier = Certifier(problem.judge.power_flow, problem.judge.limits)
     columns = (known.starts, intervals, known.q_kvar, given.export_limit_kw, given.import_limit_kw)
-    tasks = [_Task(*task) for task in zip(*columns, strict=True)]
+    every = [_Task(*task) for task in zip(*columns, strict=True)]
+    tasks = [task for task, withheld in zip(every, given.withheld, strict=True) if not withheld]
+    problem = replace(problem, notes=(*problem.notes, *_withheld(known.starts, given.withheld)))
     return problem.results(_mapped(partial(_checked, problem.judge, problem.search(), certifier), tasks, jobs))
 
 
@@ -179,6 +181,21 @@ def _not_checked(feeder: Feeder) -> tuple[str, ...]:
     every = "no line has an ampacity" if len(names) == sum(name.startswith("line") for name in branches.names) else ""
     some = f"no ampacity: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
     return (f"{every or some} (max_i_ka); the loading there is not checked",)
+
+
+def _withheld(starts: Sequence[str], withheld: Sequence[bool]) -> tuple[str, ...]:
+    """Say which intervals have no envelopes to check.
+
+    Raises:
+        InputError: None has.
+    """
+    found = [start for start, none in zip(starts, withheld, strict=True) if none]
+    if not found:
+        return ()
+    if len(found) == len(starts):
+        raise InputError("there are no limits to check: all are empty", key="export_limit_kw", allowed="numbers")
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return (f"there is no envelope for {found[0]}{more}: nothing to check there",)
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,13 @@ class GivenEnvelopes:
         export_limit_kw: Each [points]; zero where there is no envelope.
         import_limit_kw: Each [points].
         given: Each [points]: who has an envelope.
+        withheld: Intervals for which there is none: all limits are left empty, as `envelopes.csv` has it.
     """
 
     export_limit_kw: tuple[Floats, ...]
     import_limit_kw: tuple[Floats, ...]
     given: tuple[Bools, ...]
+    withheld: tuple[bool, ...]
 
 
 def read_points(source: Path | str | pd.DataFrame) -> KnownPoints:
@@ -117,7 +119,7 @@ def read_envelopes(source: Path | str | pd.DataFrame, known: KnownPoints) -> Giv
         source: A CSV file or a table with the columns of `ENVELOPE_COLUMNS`; `interval_start` may be missing where the
             connection points have one interval.
         known: The connection points. Every one with caps needs an envelope; a passive one that has an envelope is taken
-            to use it.
+            to use it. An interval whose limits are all empty has no envelopes.
 
     Raises:
         InputError: A missing column, envelope or interval, an unknown connection point, a limit that is no number or
@@ -133,8 +135,13 @@ def read_envelopes(source: Path | str | pd.DataFrame, known: KnownPoints) -> Giv
         at = np.zeros(len(starts), dtype=np.int64)
     table.refuse(at < 0, "interval_start", "no such interval", "those of the connection points' table")
     _refuse_repeated(table, at, names)
+    columns = ENVELOPE_COLUMNS[2:]
+    filled = (table.texts[[*columns]] != "").any(axis=1).to_numpy()
+    withheld = np.isin(np.arange(len(known.starts)), at) & ~np.isin(np.arange(len(known.starts)), at[filled])
+    stated = ~withheld[at]
+    table, at, place = _Table(table.texts[stated], table.file), at[stated], place[stated]
     limits = []
-    for column in ("export_limit_kw", "import_limit_kw"):
+    for column in columns:
         limit_kw = table.numbers(column)
         table.refuse(limit_kw < 0, column, "a limit is not negative", "0 or more; -import <= p_kw <= export")
         full = np.zeros((len(known.starts), len(known.points)))
@@ -143,14 +150,14 @@ def read_envelopes(source: Path | str | pd.DataFrame, known: KnownPoints) -> Giv
     given = np.zeros(full.shape, dtype=bool)
     given[at, place] = True
     for number, interval in enumerate(known.intervals):
-        if (lacking := interval.active & ~given[number]).any():
+        if (lacking := interval.active & ~given[number] & ~withheld[number]).any():
             name = known.points["name"].iloc[int(np.flatnonzero(lacking)[0])]
             when = f" in the interval {known.starts[number]}" if known.starts[number] else ""
             raise InputError(
                 f"a connection point with caps has no envelope{when}",
                 file=table.file, key="connection_point", value=str(name), allowed="an envelope for everyone with caps",
             )  # fmt: skip
-    return GivenEnvelopes(tuple(limits[0]), tuple(limits[1]), tuple(given))
+    return GivenEnvelopes(tuple(limits[0]), tuple(limits[1]), tuple(given), tuple(withheld.tolist()))
 
 
 @dataclass

@@ -143,6 +143,13 @@ def test_passive_customers_who_alone_break_a_limit(
     assert (first["verdict"], second["verdict"]) == ("certified", "impossible")
     assert second["violations"][0]["blamed"][0]["connection_point"] == "home_07"
     assert {violation["element"].split()[0] for violation in second["violations"]} <= {"bus", "line", "trafo"}
+    # What was published is checked, what was not is said.
+    assert feederloop("envelope", "check", "street_12", "day.csv", "out/envelopes.csv") == 0
+    shown = capsys.readouterr()
+    assert f"there is no envelope for {second['interval_start']}" in " ".join((shown.out + shown.err).split())
+    table.assign(export_limit_kw=np.nan, import_limit_kw=np.nan).to_csv("none.csv", index=False)
+    assert feederloop("envelope", "check", "street_12", "day.csv", "none.csv") == 2
+    assert "all are empty" in capsys.readouterr().err
 
 
 def test_a_forecast_that_breaks_limits_where_a_safe_box_exists(
