@@ -138,6 +138,7 @@ class EnvelopeResults:
             "loading_max_percent": _finite(certificate.loading_max_percent),
             "loading_max_at": dict(zip(("element", "phase"), certificate.loading_max_at, strict=True)),
             "vuf_max_percent": _finite(certificate.vuf_max_percent),
+            "vuf_max_at": {"bus": certificate.vuf_max_at} if certificate.vuf_max_at >= 0 else None,
             "looseness_v": _finite(certificate.looseness_v),
             "rows": certificate.rows,
             "corners": certificate.corners,

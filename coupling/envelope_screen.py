@@ -135,7 +135,7 @@ def _print_about_forecasts(console: Console, results: EnvelopeResults) -> None:
             f"hold customers below their forecast: {held}{f' and {more} more' if more > 0 else ''}"
         )
         console.print(Text(text, "yellow"), soft_wrap=True)
-    cut = sum(interval.floor_cut for interval in results.intervals)
+    cut = sum(interval.floor_cut for interval in results.intervals if interval.verdict != IMPOSSIBLE)
     if cut:
         console.print(Text(f"In {_intervals(cut)} some import_floor_kw did not fit", "yellow"), soft_wrap=True)
 

@@ -20,7 +20,10 @@ _ANY_KW = 1e-6
 # that costs in tightness counts.
 _PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.005
 _FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
-_TIGHTENINGS = 8
+_TIGHTENINGS = 12
+_SHRINK_BY = 0.15  # of the limits
+_GROWN_BACK = 2  # halvings of that
+_AHEAD = 1.02, 1.5  # of what the proof is over by: at first, and where that was not enough
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
 _WORTH_IT = 0.002
 _ROWS_AT_ONCE = 24
@@ -163,10 +166,11 @@ class EnvelopeController:
     def _proven(self, packing: Packing, allocated: tuple[Floats, bool], interval: Interval) -> Published:
         """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
         unproven, _ = allocated
-        tight, shrink, proven = self._learned.copy(), 1.0, None
+        tight, shrink, ahead, proven = self._learned.copy(), 1.0, _AHEAD[0], None
         for _ in range(_TIGHTENINGS + 1):
             limits, cut = self._allocated(self._tightened(packing, tight)) if tight.any() else allocated
-            limits, cut = limits * shrink, cut or shrink < 1.0
+            limits = limits * shrink
+            cut = cut or self._cuts(packing, limits)
             box = self._box(interval, limits)
             if proven is not None and not self.certifier.knows(box):
                 break
@@ -184,15 +188,37 @@ class EnvelopeController:
                 break
             # Far over, the bound is loose because the box is wide; to tighten by all of it would shut everybody out.
             elif not (over < self._far_over).all():
-                shrink *= 0.7
+                shrink = max(shrink - _SHRINK_BY, _SHRINK_BY / 3)
             else:
-                tight = tight + 1.02 * np.maximum(over, 0.0) + np.where(over > 0, _A_LITTLE, 0.0)
+                tight = tight + ahead * np.maximum(over, 0.0) + np.where(over > 0, _A_LITTLE, 0.0)
+                ahead = _AHEAD[1]
         limits, cut, certificate, tight = proven or (limits, cut, certificate, tight)
+        if proven is not None and shrink < 1.0 and ahead == _AHEAD[0]:
+            limits, certificate = self._grown_back(limits, shrink, certificate, interval)
+            cut = self._cuts(packing, limits)
         # What the proof needed this time it will need again, or nearly.
         self._learned, self._last = tight, limits
         blame = "" if certificate.certified else self._passive_blame(interval)
         cost_kw = float(unproven.sum() - limits.sum())
         return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame)
+
+    def _grown_back(
+        self, limits: Floats, shrink: float, certificate: Certificate, interval: Interval
+    ) -> tuple[Floats, Certificate]:
+        """Return the widest limits proven between a share that holds and one that failed, and their proof."""
+        whole, step = limits / shrink, _SHRINK_BY
+        for _ in range(_GROWN_BACK):
+            step /= 2
+            wider = whole * (shrink + step)
+            tried = self.certifier.certify(self._box(interval, wider), interval.volt_var_kva)
+            if tried.certified:
+                limits, certificate, shrink = wider, tried, shrink + step
+        return limits, certificate
+
+    @staticmethod
+    def _cuts(packing: Packing, limits: Floats) -> bool:
+        """Whether some inflexible demand does not fit into limits."""
+        return bool((limits < np.minimum(packing.floor, packing.cap) - 1e-9).any())
 
     def _tightened(self, packing: Packing, tight: Floats) -> Packing:
         """Return the packing with room kept: volts above and below, and a share of what else is limited."""

@@ -47,9 +47,13 @@ class Voltages:
         return result
 
     def looseness_v(self, bounds: Sequence[Bounds]) -> float:
-        """How far bounds are from corners, where these come within 1 V of the limit."""
+        """How far bounds are from corners, where these are within 1 V of the limit; simple ones from the worst one."""
         near = [bound for bound in bounds if bound.upper.max() > self._limit - 1.0]
-        return max((float(bound.upper.max() - bound.found.max()) for bound in near), default=0.0)
+        apart = [float(bound.upper.max() - bound.found.max()) for bound in near]
+        highest = float((self._sign * self.proven(bounds)).max())
+        if highest > self._limit - 1.0:
+            apart.append(highest - max(float(bound.found.max()) for bound in bounds))
+        return max(apart, default=0.0)
 
 
 class Lengths:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from peers import adversary
-from peers.networks import stiffened
+from peers.networks import meshed, stiffened
 from peers.random_feeders import Recipe, network
 
 from feederloop.simulators.envelope.allocation import RULES
@@ -51,6 +51,25 @@ def test_demand_that_does_not_fit_is_cut_and_said_so():
     assert published.floor_cut
     assert published.certificate is not None
     assert published.certificate.certified
+
+
+def test_a_box_too_wide_for_the_proof_is_narrowed_and_says_how_loose_the_proof_is():
+    net = meshed()  # with customers on three phases, whose worst use is hard to prove
+    points = connection_points(net)
+    power_flow, nothing = PowerFlow(Feeder.from_network(net, points)), np.zeros(len(points))
+    limits = Limits(v_max_v=258.0, line_loading_percent=300.0, transformer_loading_percent=300.0)
+    wide = Interval(nothing, nothing, nothing, nothing < 1, nothing + 200, nothing + 200, nothing + 0.5, nothing)
+    published = EnvelopeController(power_flow, limits, Options()).publish(wide)
+    certificate = published.certificate
+    assert certificate is not None
+    assert certificate.certified
+    assert not published.floor_cut
+    box = Box.of(wide, published.export_limit_kw, published.import_limit_kw)
+    corners = (np.arange(2 ** len(points)) >> np.arange(len(points))[:, None]) & 1
+    p_kw = np.where(corners, box.p_high_kw[:, None], box.p_low_kw[:, None])
+    worst_v = adversary.OwnEngine(power_flow.feeder).evaluate(p_kw, np.zeros(p_kw.shape)).max(initial=0.0)
+    assert certificate.v_max_v > limits.v_max_v - 1.0
+    assert certificate.v_max_v - certificate.looseness_v - 1e-4 <= worst_v <= certificate.v_max_v
 
 
 def test_passive_customers_who_break_a_limit_alone_are_blamed():
