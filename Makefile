@@ -31,11 +31,11 @@ run: $(VENV)/.installed  ## run a scenario: SCENARIO=name or file (default europ
 demo-hil: $(VENV)/.installed  ## run the default day with eight devices over real Modbus, one of which is lost and comes back
 	@$(VENV)/bin/feederloop run european_lv_doe_lem --bench demo $(ARGS)
 
-test: check  ## check style and types, run the tests and measure what they cover: ARGS="-k envelope" for some
-	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) --dist worksteal -m "not nightly" $(ARGS)
+test: check  ## check style and types, and run the tests but for those that take minutes each: ARGS="-k envelope" for some
+	@$(IN_VENV) -m pytest -n $(JOBS) --dist worksteal -m "not nightly" $(ARGS)
 
-test-nightly: $(VENV)/.installed-dev  ## run the tests that take minutes each, which `make test` leaves out
-	@$(IN_VENV) -m pytest -n $(JOBS) --dist worksteal -m nightly $(ARGS)
+test-nightly: $(VENV)/.installed-dev  ## run every test, also those that take minutes each, and measure what they cover
+	@$(IN_VENV) -m pytest --cov --cov-report=term -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed-dev  ## check style and types
 	@$(IN_VENV) -m ruff check .

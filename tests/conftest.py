@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from loguru import logger
 
 # The peers (other programs' answers to the same question) are shared by the tests of several rooms and the benchmarks.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,6 +30,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line, yellow=True, bold=True)
 
 
+@pytest.fixture(autouse=True)
+def _mosaik_says_nothing():
+    """A world of mosaik's own class turns its log on for the whole process."""
+    yield
+    logger.disable("mosaik")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long: then no process is left with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: not {"slow", "nightly"} & {marker.name for marker in item.iter_markers()})

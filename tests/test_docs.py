@@ -135,10 +135,20 @@ GIVEN: dict[str, Callable[[Path, Path], None]] = {
 
 # Guides whose commands need more than a folder; each has a test of its own that runs them.
 ELSEWHERE = {"docs/how-to/envelopes-without-a-scenario.md": "tests/coupling/test_envelope_guide.py"}
+# What these show takes minutes.
+WHOLE_DAYS = {"docs/tutorial/first-run.md"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page) and name(page) not in ELSEWHERE], ids=name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.nightly) if name(page) in WHOLE_DAYS else page
+        for page in PAGES
+        if runnable(page) and name(page) not in ELSEWHERE
+    ],
+    ids=name,
+)
 def test_what_a_page_says_to_type_does_what_it_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

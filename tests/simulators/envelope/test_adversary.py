@@ -152,7 +152,7 @@ def test_published_envelopes_of_the_european_feeder_hold(rule):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [RULES[0], *(pytest.param(rule, marks=pytest.mark.nightly) for rule in RULES[1:])])
 def test_published_envelopes_of_four_feeders_behind_one_transformer_hold(rule):
     net = stiffened(load_network("european_lv", feeders=4, source_v_pu=1.01))
     assert_published_holds(net, connection_points(net), rule, 0, rounds=3, peer_rounds=1)
