@@ -153,7 +153,12 @@ def alpha_fair(packing: Packing, alpha: float = 1.0) -> Floats:
         value = -claim @ np.log(x) if alpha == 1.0 else -claim @ x ** (1.0 - alpha) / (1.0 - alpha)
         return float(value), gradient, -alpha * gradient / x
 
-    result[open_] = _minimise(loss, a[binding], b[binding], low, cap) if binding.any() else cap
+    if binding.any():
+        # Whom no binding row touches may have all that is asked for.
+        touched = (a[binding] > 1e-12).any(axis=0)
+        result[open_] = np.where(touched, _minimise(loss, a[binding], b[binding], low, cap), cap)
+    else:
+        result[open_] = cap
     return _pulled_in(packing, result)
 
 
