@@ -50,7 +50,7 @@ docs: $(VENV)/.installed-dev  ## make the site of docs/, in site/; it needs no n
 	@$(IN_VENV) -m mkdocs build --strict --quiet
 	@echo "site/index.html"
 
-scheme-results: $(VENV)/.installed  ## run the comparisons that the docs show and put their results into the pages: a quarter of an hour on two cores
+scheme-results: $(VENV)/.installed  ## run the comparisons that the docs show and put their results into the pages: 51 whole days
 	@$(IN_VENV) tools/scheme_results.py $(ARGS)
 
 lock: $(VENV)/.installed-uv  ## bring the lock files in line with setup.cfg: LOCK_ARGS=--upgrade for later versions
