@@ -1,34 +1,25 @@
-"""One connection or serial line to one or more Modbus units, over pymodbus.
+"""One connection or serial line to one or more Modbus units.
 
 Public: `Link(address, *, name, timeout_s=0.3, tls=None, ...)` with `await read(unit, table, address, count) -> Answer`,
 `await write(unit, function, address, words) -> Answer`, `close()`, `connected`, `Answer`.
 
-pymodbus's own patience is switched off (by default it spends 12 s on a silent device and lets 300 s grow between
-attempts to reconnect, and its retries repeat writes): an unanswered request costs one time-out, and nothing is ever
-sent twice. There is no background task: a lost link is reopened by the first request after its back-off, and requests
-before that fail at once. No answer can be taken for that of another request: after a time-out a TCP or TLS link is
-closed, and a serial one, whose frames carry no number, hears nothing from that unit until a late answer must have come
-and gone.
+An unanswered request costs one time-out, and nothing is ever sent twice. There is no background task: a lost link is
+reopened by the first request after its back-off, and requests before that fail at once. No answer can be taken for that
+of another request: after a time-out a TCP or TLS link is closed, and a serial one, whose frames carry no number, hears
+nothing from that unit until a late answer must have come and gone.
 """
 
 import asyncio
-import logging
 import random
 import ssl
+import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient, AsyncModbusTlsClient
-from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
-from pymodbus.pdu import ExceptionResponse, ModbusPDU
 
 from feederloop.hil.address import DeviceAddress, TlsFiles
 from feederloop.hil.profile import Table
-
-# What a device does is told by qualities and reasons; pymodbus would print it too, for want of a handler.
-logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+from feederloop.hil.wire import Wire, WireError, open_wire
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -43,13 +34,8 @@ EXCEPTIONS = {
 }
 """Modbus exception codes by their meaning."""
 
-_READS: dict[Table, tuple[str, int]] = {
-    "holding": ("read_holding_registers", 3),
-    "input": ("read_input_registers", 4),
-    "coil": ("read_coils", 1),
-    "discrete": ("read_discrete_inputs", 2),
-}
-_Client = AsyncModbusTcpClient | AsyncModbusTlsClient | AsyncModbusSerialClient
+_READS: dict[Table, int] = {"holding": 3, "input": 4, "coil": 1, "discrete": 2}
+_COILS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +89,7 @@ class Link:
         self.reconnects = 0
         self._timeout_s, self._tls, self._pause_s = timeout_s, tls, pause_s
         self._back_off_s, self._late_window_s = back_off_s, late_window_s
-        self._client: _Client | None = None
+        self._wire: Wire | None = None
         self._context: ssl.SSLContext | None = None
         self._lock = asyncio.Lock()
         self._failures = 0
@@ -111,73 +97,59 @@ class Link:
         self._quiet_until: dict[int, float] = {}
         self._last_request = 0.0
         self._last_failure = ""
-        self._open_error = ""
 
     @property
     def connected(self) -> bool:
         """Whether the connection (or the serial port) is open now."""
-        return self._client is not None and self._client.connected
+        return self._wire is not None and self._wire.is_open
 
     async def read(self, unit: int, table: Table, address: int, count: int) -> Answer:
         """Read registers or coils."""
-        method, function = _READS[table]
-
-        def ask(client: _Client) -> Awaitable[ModbusPDU]:
-            request: Awaitable[ModbusPDU] = getattr(client, method)(address, count=count, device_id=unit)
-            return request
-
-        return await self._exchange(unit, ask, lambda reply: _read_words(reply, function, count))
+        function = _READS[table]
+        request = struct.pack(">BHH", function, address, count)
+        return await self._exchange(unit, request, lambda body: _words(function, count, body))
 
     async def write(self, unit: int, function: int, address: int, words: Sequence[int]) -> Answer:
         """Write registers with function 6 or 16, or one coil with function 5."""
-
-        def ask(client: _Client) -> Awaitable[ModbusPDU]:
-            if function == 5:
-                return client.write_coil(address, bool(words[0]), device_id=unit)
-            if function == 6:
-                return client.write_register(address, words[0], device_id=unit)
-            return client.write_registers(address, list(words), device_id=unit)
-
-        return await self._exchange(unit, ask, lambda reply: _echo(reply, function, address))
+        if function == 16:
+            request = struct.pack(f">BHHB{len(words)}H", 16, address, len(words), 2 * len(words), *words)
+        else:
+            value = words[0] if function == 6 else 0xFF00 * bool(words[0])
+            request = struct.pack(">BHH", function, address, value)
+        return await self._exchange(unit, request, lambda body: () if body[:2] == request[1:3] else None)
 
     def close(self) -> None:
         """Close the connection; the next request opens it again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
-    async def _exchange(
-        self,
-        unit: int,
-        ask: Callable[[_Client], Awaitable[ModbusPDU]],
-        extract: Callable[[ModbusPDU], tuple[int, ...] | None],
-    ) -> Answer:
+    async def _exchange(self, unit: int, request: bytes, extract: Callable[[bytes], tuple[int, ...] | None]) -> Answer:
         async with self._lock:
             if reason := await self._not_ready(unit):
                 return Answer(reason=reason, time=time.monotonic())
-            client = self._client
-            if client is None:
+            wire = self._wire
+            if wire is None:
                 return Answer(reason=f"{self.name}: not connected", time=time.monotonic())
             try:
-                reply = await ask(client)
-            except ConnectionException:
-                return self._lost("connection lost")
-            except ModbusIOException as error:
-                return self._unanswered(unit, "garbled answer" if "garbled" in str(error) else "no answer")
+                reply = await wire.ask(unit, request)
+            except WireError as error:
+                return self._unanswered(unit, str(error))
             except asyncio.CancelledError:
                 # The answer is still under way and belongs to nobody now.
                 self._unanswered(unit, "request abandoned")
                 raise
             finally:
                 self._last_request = time.monotonic()
-            self._failures = 0
-            if isinstance(reply, ExceptionResponse):
-                code = reply.exception_code
+            if reply[0] == request[0] | 0x80 and len(reply) > 1:
+                self._failures = 0
+                code = reply[1]
                 text = f"exception {code} ({EXCEPTIONS.get(code, 'unknown')})"
                 return Answer(reason=text, exception_code=code, time=self._last_request)
-            words = extract(reply)
+            words = extract(reply[1:]) if reply[0] == request[0] else None
             if words is None:
-                return self._unanswered(unit, "answer does not fit the request")
+                return self._unanswered(unit, "garbled answer")
+            self._failures = 0
             return Answer(words=words, time=self._last_request)
 
     async def _not_ready(self, unit: int) -> str:
@@ -198,65 +170,26 @@ class Link:
 
     async def _open(self) -> bool:
         self.close()
-        self._open_error = ""
         try:
-            self._client = self._new_client()
-            opened = await self._client.connect()
+            if self.address.protocol == "tls" and self._context is None:
+                self._context = (self._tls or TlsFiles()).client_context()
+            self._wire = await open_wire(self.address, timeout_s=self._timeout_s, tls=self._context)
         except Exception as error:
-            # pyserial and pymodbus let errors of many kinds through, termios's own among them.
-            opened, self._open_error = False, str(error)
-        if not opened:
-            self.close()
-            self._failed(f"cannot connect{': ' if self._open_error else ''}{self._open_error}")
+            # Of many kinds: of sockets, of certificates, and of serial ports termios's own.
+            self._failed(f"cannot connect{': ' if str(error) else ''}{error}")
             return False
         self.reconnects += 1
         return True
 
-    def _new_client(self) -> _Client:
-        where = self.address
-        common: dict[str, Any] = {"timeout": self._timeout_s, "retries": 0, "reconnect_delay": 0, "name": self.name}
-        client: _Client
-        if where.protocol == "rtu":
-            client = AsyncModbusSerialClient(
-                where.host, baudrate=where.baud, parity=where.parity, stopbits=where.stop_bits, **common
-            )
-        elif where.protocol == "tls":
-            if self._context is None:
-                self._context = (self._tls or TlsFiles()).client_context()
-            client = AsyncModbusTlsClient(where.host, port=where.port, sslctx=self._context, **common)
-        else:
-            client = AsyncModbusTcpClient(where.host, port=where.port, **common)
-        _fail_at_once(client)
-        self._remember_why_not(client)
-        return client
-
-    def _remember_why_not(self, client: _Client) -> None:
-        """Keep the reason why a connection fails, which pymodbus only logs (a certificate, above all)."""
-        create = client.ctx.call_create
-
-        async def recorded() -> Any:
-            try:
-                return await create()
-            except OSError as error:
-                self._open_error = str(error)
-                raise
-
-        client.ctx.call_create = recorded
-
     def _unanswered(self, unit: int, reason: str) -> Answer:
         now = time.monotonic()
-        if self.address.protocol == "rtu":
-            # Other units share the line, so it stays open; pymodbus drops what comes without a request.
+        if self.address.protocol == "rtu" and self.connected:
+            # Other units share the line, so it stays open; what comes without a request is dropped.
             self._quiet_until[unit] = now + self._late_window_s
         else:
             self.close()
             self._failed(reason, free=1)
         return Answer(reason=f"{self.name}: {reason}", time=now)
-
-    def _lost(self, reason: str) -> Answer:
-        self.close()
-        self._failed(reason, free=1)
-        return Answer(reason=f"{self.name}: {reason}", time=time.monotonic())
 
     def _failed(self, reason: str, *, free: int = 0) -> None:
         """Note a failure; all but the first `free` in a row delay the next attempt to connect."""
@@ -271,43 +204,12 @@ class Link:
         self._retry_at = time.monotonic() + wait * (0.9 + 0.1 * spread)
 
 
-def _read_words(reply: ModbusPDU, function: int, count: int) -> tuple[int, ...] | None:
-    if reply.function_code != function:
+def _words(function: int, count: int, body: bytes) -> tuple[int, ...] | None:
+    """What the answer to a read holds, None where that is not as much as was asked for."""
+    size = (count + 7) // 8 if function in _COILS else 2 * count
+    if len(body) <= size or body[0] != size:
         return None
-    if function in (1, 2):
-        return tuple(int(bit) for bit in reply.bits[:count]) if len(reply.bits) >= count else None
-    return tuple(reply.registers) if len(reply.registers) == count else None
-
-
-def _echo(reply: ModbusPDU, function: int, address: int) -> tuple[int, ...] | None:
-    return () if (reply.function_code, reply.address) == (function, address) else None
-
-
-def _fail_at_once(client: _Client) -> None:
-    """Let undecodable bytes and a lost connection end the request that waits, instead of its time-out.
-
-    Left alone, pymodbus's error about such bytes escapes into the event loop, which logs it as fatal.
-    """
-    manager = client.ctx
-    received, disconnected = manager.callback_data, manager.callback_disconnected
-
-    def end(error: ModbusException) -> None:
-        future = getattr(manager, "response_future", None)
-        if future is not None and not future.done():
-            future.set_exception(error)
-            # Nobody may be waiting: an exception that is never fetched would be reported by the loop.
-            future.exception()
-
-    def guarded_data(data: bytes, addr: tuple[Any, ...] | None = None) -> int:
-        try:
-            return received(data, addr)
-        except ModbusException:
-            end(ModbusIOException("garbled"))
-            return len(data)
-
-    def guarded_disconnect(error: Exception | None) -> None:
-        disconnected(error)
-        end(ConnectionException("connection lost"))
-
-    manager.callback_data = guarded_data  # type: ignore[method-assign]
-    manager.callback_disconnected = guarded_disconnect  # type: ignore[method-assign,assignment]
+    if function in _COILS:
+        bits = int.from_bytes(body[1 : 1 + size], "little")
+        return tuple(bits >> number & 1 for number in range(count))
+    return struct.unpack_from(f">{count}H", body, 1)
