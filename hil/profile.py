@@ -11,6 +11,7 @@ positive.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -107,11 +108,14 @@ class Profile(Fact):
             named |= {control.setpoint, control.reversion_role} | {write.role for write in writes}
         return {role for role in named if role}
 
+    @cached_property
+    def _by_role(self) -> dict[str, Point]:
+        return {point.role: point for point in self.points}
+
     def point(self, role: str) -> Point:
         """Return the point of a role, or raise an `InputError` that lists the roles there are."""
-        for point in self.points:
-            if point.role == role:
-                return point
+        if role in self._by_role:
+            return self._by_role[role]
         raise InputError(
             f"profile {self.name} has no such point",
             key="role",
@@ -121,7 +125,7 @@ class Profile(Fact):
 
     def has(self, role: str) -> bool:
         """Whether a point of this role exists (for SunSpec devices: after discovery)."""
-        return any(point.role == role for point in self.points)
+        return role in self._by_role
 
     def direction(self, role: str) -> int:
         """Return +1 where the device counts export positive for this role, -1 where import; +1 for unsigned roles."""
@@ -133,7 +137,10 @@ class Profile(Fact):
 
     def with_points(self, points: Iterable[Point]) -> "Profile":
         """Return this profile with other points."""
-        return self.model_copy(update={"points": tuple(points)})
+        copy = self.model_copy(update={"points": tuple(points)})
+        # A copy takes along what was made of the points before.
+        copy.__dict__.pop("_by_role", None)
+        return copy
 
     def at_connector(self, connector: int) -> "Profile":
         """Return this profile as it looks for a connector of a station (1 is the first)."""

@@ -76,7 +76,10 @@ class Wire(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes off the wire."""
+        """Take bytes off the wire; those that come while nobody waits are dropped."""
+        waiting = self._answer
+        if waiting is None or waiting.done():
+            return
         self._buffer += data
         while self._buffer:
             used, unit, number, answer = self._framer.decode(self._buffer)
@@ -85,10 +88,9 @@ class Wire(asyncio.Protocol):
                     self._fail("garbled answer")
                 return
             self._buffer = self._buffer[used:]
-            waiting = self._answer
-            ours = self._unit in (0, unit) and number in (0, self._number)
-            if answer and ours and waiting is not None and not waiting.done():
+            if answer and self._unit in (0, unit) and number in (0, self._number):
                 waiting.set_result(answer)
+                return
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let a request that waits fail at once."""
