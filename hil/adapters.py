@@ -12,6 +12,7 @@ own time in either case.
 
 import asyncio
 import copy
+import math
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
@@ -60,6 +61,7 @@ class _Adapter(mosaik_api_v3.Simulator):
         self._sites: list[Mapping[str, Any]] = []
         self._devices: list[HeldDevice] = []
         self._names: list[str] = []
+        self._lasts_s: list[float] = []
         self._measured: list[Measured] = []
         self._state: dict[str, list[Any]] = {}
         self._rows: dict[str, int] = {}
@@ -75,6 +77,7 @@ class _Adapter(mosaik_api_v3.Simulator):
         self._rows = {site["name"]: row for row, site in enumerate(sites)}
         self._devices = [self._station.devices[f"{site['name']}/{self.slot}"] for site in sites]
         self._names = [device.name for device in self._devices]
+        self._lasts_s = [self._lasting_s(device) for device in self._devices]
         self._measured = [Measured() for _ in sites]
         return [{"eid": site["name"], "type": model} for site in sites]
 
@@ -131,16 +134,20 @@ class _Adapter(mosaik_api_v3.Simulator):
             reason = f"nothing new for {now.age_s or 0.0:.0f} s"
         return [site["name"], self.slot, *values, now.quality.value, known.state.value, reason]
 
-    def _command(self, device: HeldDevice, asked_kw: float | None, given: Mapping[str, Mapping[str, Any]]) -> Command:
+    def _command(self, row: int, asked_kw: float | None, given: Mapping[str, Mapping[str, Any]]) -> Command:
         """Return the command of a step: what is asked, what the envelope leaves to this device, and until when."""
-        export = [_first(value) for value in given.get("export_limit_kw", {}).values()]
-        imported = [_first(value) for value in given.get("import_limit_kw", {}).values()]
-        others = sum(value for value in given.get("others_p_kw", {}).values() if value is not None)
-        high = min((limit - others for limit in export if limit is not None), default=np.inf)
-        low = max((-limit - others for limit in imported if limit is not None), default=-np.inf)
-        pace, stale_s = self._station.pace, self._station.bench.stale_after_s
+        others = 0.0
+        if "others_p_kw" in given:
+            others = sum(value for value in given["others_p_kw"].values() if value is not None)
+        high = _tightest(given.get("export_limit_kw")) - others
+        low = -_tightest(given.get("import_limit_kw")) - others
+        return Command(asked_kw, low, high, self._devices[row].clock() + self._lasts_s[row])
+
+    def _lasting_s(self, device: HeldDevice) -> float:
+        """How long a command counts, device time: for its step, and for as long as a reading would."""
+        pace = self._station.pace
         rate = pace.factor if pace.real_time and device.entry.is_elsewhere else 1.0
-        return Command(asked_kw, low, high, device.clock() + self._step_s / rate + stale_s)
+        return self._step_s / rate + self._station.bench.stale_after_s
 
     def _drive(self, time: int) -> None:
         raise NotImplementedError
@@ -198,31 +205,31 @@ class InverterAdapter(_Adapter):
         return self.get_data(dict.fromkeys(self._rows, ("p_kw", "q_kvar", "available_kw")))
 
     def _drive(self, time: int) -> None:
-        column = self._column(time)
-        for row, device in enumerate(self._devices):
-            self._station.drive(device.name, time, available_kw=float(self._available_kw[row, column]))
+        for name, available_kw in zip(self._names, self._available(time), strict=True):
+            self._station.drive(name, time, available_kw=available_kw)
 
     def _commands(self, time: int, inputs: Mapping[str, Any]) -> dict[str, Command]:
         commands = {}
-        for name, device in zip(self._rows, self._devices, strict=True):
-            given = inputs.get(name, {})
+        for row, (eid, name) in enumerate(zip(self._rows, self._names, strict=True)):
+            given = inputs.get(eid, {})
             limits = [value for value in given.get("p_limit_kw", {}).values() if value is not None]
-            commands[device.name] = self._command(device, min(limits) if limits else None, given)
+            commands[name] = self._command(row, min(limits) if limits else None, given)
         return commands
 
     def _take(self, time: int) -> None:
-        column = self._column(time)
         power = [now.p_kw for now in self._measured]
         available = []
-        for row, (device, p_kw) in enumerate(zip(self._devices, power, strict=True)):
+        for device, p_kw, sun_kw in zip(self._devices, power, self._available(time), strict=True):
             sent_kw = device.snapshot.sent_kw
             binds = sent_kw is not None and p_kw >= _BINDING * sent_kw
-            available.append(max(p_kw, float(self._available_kw[row, column])) if binds else p_kw)
+            available.append(max(p_kw, sun_kw) if binds else p_kw)
         self._state = {"p_kw": power, "q_kvar": [0.0] * len(power), "available_kw": available}
 
-    def _column(self, time: int) -> int:
-        last: int = self._available_kw.shape[1] - 1
-        return min(time // self._step_s, last)
+    def _available(self, time: int) -> list[float]:
+        """What the sun would give each plant, kW."""
+        column = min(time // self._step_s, self._available_kw.shape[1] - 1)
+        available: list[float] = self._available_kw[:, column].tolist()
+        return available
 
 
 class ChargerAdapter(_Adapter):
@@ -299,12 +306,12 @@ class ChargerAdapter(_Adapter):
     def _commands(self, time: int, inputs: Mapping[str, Any]) -> dict[str, Command]:
         unmanaged = self._fleet.unmanaged_kw().tolist()
         commands = {}
-        for row, (name, device) in enumerate(zip(self._rows, self._devices, strict=True)):
-            given = inputs.get(name, {})
+        for row, (eid, name) in enumerate(zip(self._rows, self._names, strict=True)):
+            given = inputs.get(eid, {})
             asked = [value for value in given.get("p_set_kw", {}).values() if value is not None]
             if len(asked) > 1:
-                raise ValueError(f"charger {name} gets {len(asked)} set-points; it obeys one")
-            commands[device.name] = self._command(device, asked[0] if asked else unmanaged[row], given)
+                raise ValueError(f"charger {eid} gets {len(asked)} set-points; it obeys one")
+            commands[name] = self._command(row, asked[0] if asked else unmanaged[row], given)
         return commands
 
     def _take(self, time: int) -> None:
@@ -326,6 +333,13 @@ class ChargerAdapter(_Adapter):
             "departure_s": fleet.departure_s.tolist(),
             "required_kwh": fleet.required_kwh.tolist(),
         }
+
+
+def _tightest(limits: Mapping[str, Any] | None) -> float:
+    """The smallest of the limits that hold now; infinite where there is none."""
+    if not limits:
+        return math.inf
+    return min((now for limit in limits.values() if (now := _first(limit)) is not None), default=math.inf)
 
 
 def _first(limit: Any) -> float | None:

@@ -40,6 +40,9 @@ class HeldDevice:
         clock: The time that the device lives by, seconds.
         audit: Where every write is logged.
         stop: The emergency stop.
+
+    Attributes:
+        stale_after_s: Age at which a reading no longer counts, device time.
     """
 
     def __init__(
@@ -58,6 +61,9 @@ class HeldDevice:
         self.statistics = DeviceStatistics()
         self.inspection: Inspection | None = None
         self.cycles = 0
+        # Time that runs faster than the wall's makes no request quicker.
+        on_the_wall_s = _QUICKEST_S * clock.rate if isinstance(clock, WallClock | RecordedClock) else 0.0
+        self.stale_after_s = max(bench.stale_after_s, 3 * entry.poll_s, on_the_wall_s)
         self._bench, self._audit, self._stop = bench, audit, stop
         self._supervisor: Supervisor | None = None
         self._obeys_run = False
@@ -75,13 +81,6 @@ class HeldDevice:
         """Seconds between two signs of life, None where it needs none or nobody knows yet."""
         found = self.inspection
         return keep_alive_s(self.transport.profile, found.timeout_s) if found else None
-
-    @property
-    def stale_after_s(self) -> float:
-        """Age at which a reading no longer counts, device time."""
-        # Time that runs faster than the wall's makes no request quicker.
-        on_the_wall_s = _QUICKEST_S * self.clock.rate if isinstance(self.clock, WallClock | RecordedClock) else 0.0
-        return max(self._bench.stale_after_s, 3 * self.entry.poll_s, on_the_wall_s)
 
     async def cycle(self, *, writes: bool = True) -> None:
         """Write what is due, then read; takes a few time-outs at most, whatever the device does."""
