@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 import yaml
-from pyarrow import ArrowInvalid
 
 from feederloop.coupling.columns import unit_of
 from feederloop.coupling.status import FILE_NAME as STATUS_FILE
 from feederloop.coupling.status import RunStatus, read_status
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.recorder.tables import read_table
 
-# pandas takes longer to load than a month to open: who only looks for a table's place or a figure does without.
+# pandas and pyarrow take longer to load than a month to open: who only looks for a table's place or a figure does
+# without.
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
@@ -132,6 +131,10 @@ class Run:
         Raises:
             InputError: There is no such table, or its file is damaged.
         """
+        from pyarrow import ArrowInvalid
+
+        from feederloop.simulators.recorder.tables import read_table
+
         tables = self.tables
         if name not in tables:
             raise InputError(

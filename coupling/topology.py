@@ -3,29 +3,19 @@
 Reports and live pages draw their map from this (`report/map.js`). Places come from the network's coordinates; where it
 has none, or several buses share theirs, the network is laid out as a tree along its cables.
 
-A run leaves its topology in its folder; whoever reads it from there does without the programs for networks, which take
-longer to import than a report to make.
-
-Public: `Topology`, `write_topology(folder, net)`, `topology_of(run)`.
+Public: `Topology`; a run's own is read with `topology_file.topology_of(run)`.
 """
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feederloop.coupling.results import Run
-from feederloop.coupling.status import write_whole
-from feederloop.simulators.errors import InputError
-
 if TYPE_CHECKING:
     import pandapower as pp
     import pandas as pd
-
-TOPOLOGY_FILE = "topology.json"
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -114,30 +104,6 @@ class Topology:
             },
             "source": self.source,
         }
-
-
-def write_topology(folder: Path, net: "pp.pandapowerNet") -> None:
-    """Leave a network's topology in the folder of a run, so that its map needs the network no more."""
-    content = json.dumps(Topology.from_network(net).as_dict(), allow_nan=False, separators=(",", ":"))
-    write_whole(folder / TOPOLOGY_FILE, content)
-
-
-def topology_of(run: Run) -> dict[str, Any] | None:
-    """Return a run's topology as of `Topology.as_dict`, None where it cannot be told any more.
-
-    Runs of older versions left none; theirs is made from the network that the scenario names.
-    """
-    try:
-        return dict(json.loads((run.folder / TOPOLOGY_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        pass
-    from feederloop.simulators.grid.networks import load_network
-
-    try:
-        grid = run.scenario["grid"]
-        return Topology.from_network(load_network(grid["network"], feeders=grid.get("feeders", 1))).as_dict()
-    except (InputError, OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _coordinates(net: "pp.pandapowerNet") -> Floats | None:

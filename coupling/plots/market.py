@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from feederloop.coupling.plots.choice import Choice
 from feederloop.coupling.plots.style import COLOURS, interval_times, stepped, time_axis
 from feederloop.coupling.report.facts import Facts
-from feederloop.coupling.report.timeline import FloatArray
+from feederloop.coupling.report.folding import FloatArray
 
 
 def prices(figure: Figure, facts: Facts, _: Choice) -> bool:

@@ -11,10 +11,10 @@ from feederloop.coupling.metrics.network import LOW_VOLTAGE_V
 from feederloop.coupling.plots.choice import Choice
 from feederloop.coupling.plots.style import COLOURS, limits, step_times, time_axis
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import FloatArray, quietly
 from feederloop.coupling.report.sections.phases import KINDS
-from feederloop.coupling.report.timeline import FloatArray, quietly
 from feederloop.coupling.scenario.network import VUF_LIMIT_PERCENT
-from feederloop.coupling.topology import topology_of
+from feederloop.coupling.topology_file import topology_of
 
 _PHASES = "abc"
 _MAP = LinearSegmentedColormap.from_list("feeder", ["#0072b2", "#4a9fd4", "#98a4af", "#e69f00", "#d55e00"])

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from feederloop.coupling.plots.choice import Choice
 from feederloop.coupling.plots.style import COLOURS, band, step_times, stepped, time_axis
 from feederloop.coupling.report.facts import Facts
-from feederloop.coupling.report.timeline import FloatArray
+from feederloop.coupling.report.folding import FloatArray
 
 _SIGN = "kW, export above zero"
 _PARTS = (

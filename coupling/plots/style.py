@@ -10,7 +10,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from numpy.typing import NDArray
 
 from feederloop.coupling.report.facts import Facts
-from feederloop.coupling.report.timeline import FloatArray
+from feederloop.coupling.report.folding import FloatArray
 
 WIDTH_IN = 7.16
 """Width of two columns of an IEEE paper."""

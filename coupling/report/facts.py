@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from feederloop.coupling.report.figures import Figures
-from feederloop.coupling.report.timeline import FloatArray, Timeline, stride_for
+from feederloop.coupling.report.folding import FloatArray
+from feederloop.coupling.report.timeline import Timeline, stride_for
 from feederloop.coupling.results import Run
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.market.tariffs import Tariff, expand_tariff

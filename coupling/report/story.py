@@ -3,10 +3,10 @@
 import numpy as np
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import FloatArray
 from feederloop.coupling.report.money import CENT, cents
 from feederloop.coupling.report.sections.voltage import where_and_when
 from feederloop.coupling.report.standards import verdicts
-from feederloop.coupling.report.timeline import FloatArray
 from feederloop.simulators.errors import InputError
 
 _SCHEMES = {

@@ -1,25 +1,19 @@
 """The time axis of a report: which steps are drawn, folded where there are too many, and in which local time."""
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
-Fold = Literal["mean", "min", "max", "last"]
+# The viewer, which folds by questions of its own, does without numpy.
+if TYPE_CHECKING:
+    from feederloop.coupling.report.folding import FloatArray, Fold
 
 NUMBERS_LIMIT = 400_000
 """Numbers that the prosumers' series may have together: about a megabyte of page."""
 SERIES_PER_PROSUMER = 8
 POINTS_LIMIT = 2000
 """Points of a line; more cannot be told apart on any screen."""
-
-_FOLDS: dict[Fold, Callable[..., Any]] = {"mean": np.nanmean, "min": np.nanmin, "max": np.nanmax}
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class Timeline:
         """Number of drawn points."""
         return -(-self.steps // self.stride)
 
-    def fold(self, values: FloatArray, how: Fold) -> FloatArray:
+    def fold(self, values: "FloatArray", how: "Fold") -> "FloatArray":
         """Fold steps into points.
 
         Args:
@@ -59,13 +53,9 @@ class Timeline:
         """
         if self.stride == 1:
             return values
-        if how == "last":
-            ends = np.minimum(np.arange(1, self.points + 1) * self.stride, self.steps) - 1
-            picked: FloatArray = values[ends]
-            return picked
-        missing = self.points * self.stride - self.steps
-        padded = np.concatenate([values, np.full((missing, *values.shape[1:]), np.nan)])
-        return quietly(_FOLDS[how], padded.reshape(self.points, self.stride, *values.shape[1:]), axis=1)
+        from feederloop.coupling.report.folding import folded
+
+        return folded(values, self.stride, how)
 
     def local(self, time: datetime) -> str:
         """A UTC time as the scenario's wall shows it, such as `Wed 15 June 2016, 12:00`."""
@@ -108,11 +98,3 @@ def stride_for(steps: int, steps_per_interval: int, prosumers: int) -> int:
         while steps_per_interval % stride and stride % steps_per_interval:
             stride += 1
     return stride
-
-
-def quietly(reduce: Callable[..., Any], values: FloatArray, axis: int) -> FloatArray:
-    """Reduce by a NaN-aware function; where there is nothing but NaN the result is NaN and no warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        reduced: FloatArray = reduce(values, axis=axis)
-    return reduced

@@ -12,7 +12,7 @@ from feederloop.coupling.report.figures import Figures
 from feederloop.coupling.report.headlines import cards
 from feederloop.coupling.report.timeline import Timeline
 from feederloop.coupling.results import Run
-from feederloop.coupling.topology import topology_of
+from feederloop.coupling.topology_file import topology_of
 from feederloop.coupling.view.store import Columns, Span, Store
 
 MOST_POINTS = 1000

@@ -13,7 +13,7 @@ import duckdb
 
 from feederloop.coupling.results import Run
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.recorder.tables import part_files
+from feederloop.simulators.recorder.parts import part_files
 
 Columns = dict[str, list[Any]]
 Span = tuple[float, float]

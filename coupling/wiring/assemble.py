@@ -5,7 +5,7 @@ from pathlib import Path
 from feederloop.coupling.population import draw_population
 from feederloop.coupling.scenario import Scenario
 from feederloop.coupling.tables import prosumer_table, record
-from feederloop.coupling.topology import write_topology
+from feederloop.coupling.topology_file import write_topology
 from feederloop.coupling.watched import WatchedWorld
 from feederloop.coupling.wiring.arrangement import arrangement_of
 from feederloop.coupling.wiring.connect import connect

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feederloop.simulators.errors import InputError
+from feederloop.simulators.recorder.parts import part_files
 
 TYPES: dict[str, Any] = {
     "float64": pa.float64(),
@@ -118,12 +119,6 @@ def read_table(folder: Path | str, name: str) -> Any:
     if not files:
         raise InputError("There is no such table in this folder.", file=folder, key=name)
     return pa.concat_tables([pq.ParquetFile(file).read() for file in files])
-
-
-def part_files(parts: Path) -> list[Path]:
-    """Return the files of a table that is not finished, in the order in which they were written."""
-    # By length first: part-100000 comes after part-99999.
-    return sorted(parts.glob("part-*.parquet"), key=lambda file: (len(file.name), file.name))
 
 
 def _regrouped(files: list[Path], schema: Any) -> Iterator[Any]:

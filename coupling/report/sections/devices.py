@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import FloatArray
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section, Table
-from feederloop.coupling.report.timeline import FloatArray
 from feederloop.hil.audit import read_audit
 
 RESOLUTION_KW = 0.001

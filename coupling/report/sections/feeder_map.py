@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import FloatArray, Fold, quietly
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Section
-from feederloop.coupling.report.timeline import FloatArray, Fold, Timeline, quietly
-from feederloop.coupling.topology import topology_of
+from feederloop.coupling.report.timeline import Timeline
+from feederloop.coupling.topology_file import topology_of
 
 PHASES = ("a", "b", "c")
 NUMBERS_LIMIT = 300_000

@@ -3,9 +3,9 @@
 import numpy as np
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import quietly
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.section import Chart, Section
-from feederloop.coupling.report.timeline import quietly
 
 RESOLUTION_PERCENT = 0.01
 _COLUMNS = [f"loading_{phase}_percent" for phase in "abc"]

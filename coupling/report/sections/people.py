@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from feederloop.coupling.report.facts import Facts
-from feederloop.coupling.report.timeline import FloatArray, quietly
+from feederloop.coupling.report.folding import FloatArray, quietly
 
 
 @dataclass(frozen=True)

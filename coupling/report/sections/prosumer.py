@@ -6,12 +6,12 @@ import numpy as np
 
 from feederloop.coupling import statements
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import Fold
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.envelopes import SIGN
 from feederloop.coupling.report.sections.people import people_table
 from feederloop.coupling.report.sections.section import Chart, Section
 from feederloop.coupling.report.sections.voltage import RESOLUTION_V, extremes
-from feederloop.coupling.report.timeline import Fold
 
 LEAD = (
     "One prosumer at a time: what was allowed, what was done with it, and what it cost, in the tariff's currency. "

@@ -3,10 +3,10 @@
 import numpy as np
 
 from feederloop.coupling.report.facts import Facts
+from feederloop.coupling.report.folding import FloatArray, quietly
 from feederloop.coupling.report.packing import pack
 from feederloop.coupling.report.sections.phases import KINDS
 from feederloop.coupling.report.sections.section import Chart, Section
-from feederloop.coupling.report.timeline import FloatArray, quietly
 
 RESOLUTION_V = 0.01
 
