@@ -1,6 +1,5 @@
 """Serve an app from a thread of its own, or from this one until somebody ends it."""
 
-import socket
 import threading
 from typing import Any
 
@@ -8,7 +7,7 @@ import uvicorn
 
 from feederloop.coupling.serve.access import Access
 from feederloop.coupling.serve.guard import App, Guard
-from feederloop.simulators.errors import InputError
+from feederloop.coupling.serve.listener import Listener
 
 _CLOSING_S = 1
 _STARTING_S = 10.0
@@ -20,14 +19,14 @@ class Server:
     Args:
         app: An ASGI app.
         access: Where, and to whom.
+        listener: What listens there already; by default a new one.
 
     Raises:
         InputError: The port is taken, or the address is none of this machine's.
     """
 
-    def __init__(self, app: Any, access: Access) -> None:
-        self._access = access
-        self._socket = _bound(access)
+    def __init__(self, app: Any, access: Access, listener: Listener | None = None) -> None:
+        self._listener = listener or Listener(access)
         guarded: App = Guard(app, access.host_names)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -48,20 +47,17 @@ class Server:
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        port: int = self._socket.getsockname()[1]
-        return port
+        return self._listener.port
 
     @property
     def url(self) -> str:
         """Where a browser on this machine finds it."""
-        host = self._access.host
-        shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host
-        return f"http://{f'[{shown}]' if ':' in shown and '[' not in shown else shown}:{self.port}/"
+        return self._listener.url
 
     @property
     def url_to_act(self) -> str:
         """The same with the token, which browsers do not send along: it stands behind the #."""
-        return f"{self.url}#token={self._access.token}"
+        return self._listener.url_to_act
 
     def start(self) -> None:
         """Serve from a thread of its own.
@@ -80,36 +76,11 @@ class Server:
 
     def serve(self) -> None:
         """Serve from this thread until it is ended."""
-        self._server.run(sockets=[self._socket])
+        self._server.run(sockets=[self._listener.socket])
 
     def close(self) -> None:
         """End it, and wait until it has."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_CLOSING_S + 5.0)
-        self._socket.close()
-
-
-def _bound(access: Access) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(access.host or None, None, type=socket.SOCK_STREAM)[0][0]
-    except OSError as error:
-        raise InputError("no such address", key=f"{access.option}host", value=access.host) from error
-    ports = [access.usual_port, 0] if access.port is None else [access.port]
-    for port in ports:
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((access.host, port))
-            listening.listen()  # whoever is quicker than the server waits, and is not refused
-        except OSError as error:
-            listening.close()
-            reason = error.strerror or error
-            if port == ports[-1]:
-                message = f"cannot listen there: {reason}"
-                key, value = f"{access.option}port", f"{access.host}:{port}"
-                raise InputError(message, key=key, value=value, allowed="a free port, or 0 for any") from error
-        else:
-            listening.set_inheritable(False)
-            return listening
-    raise AssertionError("there is always a last port")
+        self._listener.close()

@@ -1,6 +1,7 @@
 """What the viewer shows of a run: facts once, then curves, moments and tables as they are asked for."""
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -36,9 +37,17 @@ class Answers:
     def __init__(self, run: Run) -> None:
         self.store = Store(run)
         self._run, self._facts = run, Figures(run)
+        self._told: dict[str, Any] | None = None
+        self._telling = threading.Lock()
 
     def overview(self) -> dict[str, Any]:
-        """Return how the run stands, who takes part, where they are, and which tables there are."""
+        """Return how the run stands, who takes part, where they are, which tables there are, and the first moment."""
+        with self._telling:
+            if self._told is None or self._told["status"] == "running":
+                self._told = self._overview()
+            return self._told
+
+    def _overview(self) -> dict[str, Any]:
         run, facts, line = self._run, Figures(self._run), self.timeline()
         details = run.details
         return {
@@ -58,6 +67,7 @@ class Answers:
             },
             "tables": {name: self.store.rows(name) for name in run.tables},
             "map": self._map,
+            "moment": self.moment(line.start.timestamp()) if line else {},
             "page": {"time": line.as_dict() if line else None, "prosumers": self._prosumers},
         }
 

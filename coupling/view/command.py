@@ -1,11 +1,15 @@
 """`feederloop view`: serve the folder of a run to a browser."""
 
 import contextlib
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from feederloop.coupling.results import Run
+    from feederloop.coupling.view.answers import Answers
 
 
 def view(
@@ -23,15 +27,25 @@ def view(
     """Explore a run in a browser, however long it was; ends with Ctrl-C."""
     from feederloop.coupling.results import Run
     from feederloop.coupling.serve.access import Access
-    from feederloop.coupling.serve.server import Server
-    from feederloop.coupling.view.answers import Answers
-    from feederloop.coupling.view.app import make_app
+    from feederloop.coupling.serve.listener import Listener
 
     access = Access(host, port, token, usual_port=8766)
-    answers = Answers(Run(run))
-    server = Server(make_app(answers, access), access)
-    # What takes longest, the network, is loaded while the browser is being opened.
-    threading.Thread(target=answers.overview, daemon=True).start()
-    typer.echo(f"Viewer: {server.url if access.is_loopback else server.url_to_act} (Ctrl-C ends it)")
+    opened = Run(run)
+    _ = opened.summary  # what cannot be read is told here, not in the browser
+    listener = Listener(access)
+    # From here on a browser can come; the server is loaded and the run opened while it does.
+    typer.echo(f"Viewer: {listener.url if access.is_loopback else listener.url_to_act} (Ctrl-C ends it)")
     with contextlib.suppress(KeyboardInterrupt):
-        server.serve()
+        from feederloop.coupling.serve.server import Server
+        from feederloop.coupling.view.app import make_app
+
+        answers = ThreadPoolExecutor(1).submit(_opened, opened)
+        Server(make_app(answers.result, access), access, listener).serve()
+
+
+def _opened(run: "Run") -> "Answers":
+    from feederloop.coupling.view.answers import Answers
+
+    answers = Answers(run)
+    answers.overview()  # every page asks for it first
+    return answers

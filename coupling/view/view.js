@@ -103,7 +103,7 @@
     return { points: points.v_v, buses: buses.v_a_v.map((a, i) => farthest([a, buses.v_b_v[i], buses.v_c_v[i]])), scale: scales.voltage };
   };
   const drawMap = () => {
-    if (!about.map || !told.moment) return;
+    if (!about.map) return;
     const shown = { ...values(), onChoose: choose };
     if (map) map.update(shown);
     else {
@@ -120,7 +120,7 @@
       while (slideAsked !== null) {
         const at = slideAsked;
         slideAsked = null;
-        told.moment = await ask("moment", { at });
+        if (told.moment.at !== at) told.moment = await ask("moment", { at });
         by("moment").textContent = `${page.day(1000 * told.moment.at)}, ${page.clock(1000 * told.moment.at)}`;
         by("slider").setAttribute("aria-valuetext", by("moment").textContent);
         drawMap();
@@ -231,7 +231,7 @@
 
   await guarded(async () => {
     about = await ask("run");
-    told.limits = about.limits;
+    Object.assign(told, { limits: about.limits, moment: about.moment });
     head();
     tables();
     if (!about.page.time) {
@@ -239,7 +239,7 @@
       return;
     }
     by("data").textContent = JSON.stringify(about.page);
-    await load("/time.js");
+    await load("/time.js");  // the page has sent for both
     await load("/kit.js");
     page.kit.refresh();
     by("feeder").hidden = false;

@@ -89,7 +89,8 @@ def test_a_run_with_a_bench_on_desktop_and_phone(browser: Browser, hostile_netwo
 
 def _look_back(browser: Browser, run: Run, troubles: list[str]) -> None:
     access = Access(port=0)
-    server = Server(make_app(Answers(run), access), access)
+    answers = Answers(run)
+    server = Server(make_app(lambda: answers, access), access)
     server.start()
     try:
         for size in (DESKTOP, PHONE):
@@ -136,7 +137,8 @@ def test_from_elsewhere_a_token_is_asked_for(browser: Browser, tmp_path: Path) -
     pd.DataFrame({"prosumer": [HOSTILE], "phase": HOSTILE}).to_parquet(tmp_path / "prosumer.parquet")
     troubles: list[str] = []
     access = Access("0.0.0.0", 0, TOKEN)
-    server = Server(make_app(Answers(open_run(tmp_path)), access), access)
+    answers = Answers(open_run(tmp_path))
+    server = Server(make_app(lambda: answers, access), access)
     server.start()
     try:
         page = page_in(browser, PHONE, troubles)

@@ -5,7 +5,11 @@ import http.client
 import io
 import json
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -36,7 +40,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def server(finished: Run) -> Iterator[Server]:
     access = Access(port=0)
-    serving = Server(make_app(Answers(finished), access), access)
+    answers = Answers(finished)
+    serving = Server(make_app(lambda: answers, access), access)
     serving.start()
     yield serving
     serving.close()
@@ -98,6 +103,11 @@ def test_a_moment_is_in_the_maps_order(server: Server, finished: Run) -> None:
     buses = finished.table("grid_bus")
     volts = buses[buses["time"] == at].set_index("bus").loc[about["map"]["buses"]["name"], "v_b_v"]
     assert moment["buses"]["v_b_v"] == pytest.approx(volts.tolist())
+
+
+def test_the_first_moment_comes_with_the_overview(server: Server) -> None:
+    about = told(server, "/api/run")
+    assert about["moment"] == told(server, "/api/moment", at=about["page"]["time"]["start_s"])
 
 
 def test_rows_and_downloads(server: Server, finished: Run) -> None:
@@ -191,6 +201,58 @@ def test_a_run_that_goes_on_or_has_failed_shows_what_there_is(finished: Run, tmp
     assert set(moment["branches"]["loading_a_percent"]) == {None}
 
 
+def test_a_run_that_goes_on_is_looked_at_anew_and_one_that_has_ended_is_not(tmp_path: Path) -> None:
+    def wrote(status: str, steps: int) -> None:
+        times = pd.date_range("2016-06-15", periods=steps, freq="5min", tz="UTC")
+        pd.DataFrame({"time": times, "prosumer": "x", "p_kw": 1.0}).to_parquet(tmp_path / "connection_point.parquet")
+        (tmp_path / "status.json").write_text(json.dumps({"status": status, "pid": 1, "host": "elsewhere"}))
+
+    wrote("running", 3)
+    answers = Answers(open_run(tmp_path))
+    assert answers.overview()["page"]["time"]["points"] == 3
+    wrote("complete", 5)
+    assert answers.overview()["page"]["time"]["points"] == 5
+    assert answers.overview() is answers.overview()
+
+
+def test_the_page_comes_while_the_run_is_being_opened(finished: Run) -> None:
+    done = threading.Event()
+
+    def opened() -> Answers:
+        assert done.wait(30)
+        return Answers(finished)
+
+    access = Access(port=0)
+    serving = Server(make_app(opened, access), access)
+    serving.start()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            about = pool.submit(told, serving, "/api/run")
+            assert ask(serving, "/view.js")[0] == 200
+            assert not about.done()
+            done.set()
+            assert about.result()["status"] == "complete"
+    finally:
+        done.set()
+        serving.close()
+
+
+def test_opening_a_run_needs_nothing_that_takes_long_to_import() -> None:
+    code = "import feederloop.coupling.view.app, feederloop.coupling.view.answers, sys\n"
+    code += "print({'numpy', 'pandas', 'pyarrow'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_figures_that_cannot_be_read_are_told_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text(json.dumps({"status": "complete"}))
+    (tmp_path / "summary.json").write_text("[")
+    command = [sys.executable, "-m", "feederloop", "view", str(tmp_path), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "summary.json" in done.stderr
+
+
 def test_a_damaged_table_is_said_to_be_one_and_the_rest_is_shown(finished: Run, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(finished.folder, folder)
@@ -232,7 +294,8 @@ def test_long_runs_are_folded(tmp_path: Path) -> None:
 
 def test_from_elsewhere_nothing_is_told_without_the_token(finished: Run) -> None:
     access = Access("0.0.0.0", 0, "0123456789abcdef")
-    serving = Server(make_app(Answers(finished), access), access)
+    answers = Answers(finished)
+    serving = Server(make_app(lambda: answers, access), access)
     serving.start()
     try:
         for path in ("/api/run", "/api/curves", "/api/table", "/api/table.csv", "/api/moment", "/api/loading"):
