@@ -2,8 +2,9 @@
 
 Goals: 20 us per device and step; 100 devices with two reads and a write each within 30 ms; lateness at 0.2 s steps
 with 20 devices, three of which are dead, within 5 ms for 99 of 100 steps. Beside it, in the same run, the naive adapter
-that reads in its step, as the public mosaik adapters for Modbus do. What else runs on the machine only ever adds: of
-several rounds the best counts, and the lateness of the clock alone is shown.
+that reads in its step, as the public mosaik adapters for Modbus do. A round's median counts, not its fastest step or
+cycle. What else runs on the machine only ever adds: of several rounds the best counts, and the lateness of the clock
+alone is shown.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ from feederloop.hil.transport import open_transport
 
 STEP_LIMIT_US, CYCLE_LIMIT_MS, LATE_LIMIT_MS = 20.0, 30.0, 5.0
 DEVICES, DEAD, STEP_S, STEPS = 20, 3, 0.2, 60
-MANY = 100
+MANY, CYCLES = 100, 40
 ROUNDS = 3
 NAIVE_TIMEOUT_S = 0.3
 """Kinder than pymodbus's own 12 s for a device that does not answer."""
@@ -201,7 +202,7 @@ def serve_canned(count: int, dead: int, urls: Any, over: Any) -> None:
 
 
 async def cycle_ms(urls: dict[str, str], cpu_ms: list[float]) -> list[float]:
-    """Two reads and a write of every device at a time, some rounds; `cpu_ms` takes this process's time of each."""
+    """Two reads and a write of every device at a time, again and again; `cpu_ms` takes this process's time of each."""
     profile = load_profile("alfen_ng9xx")
     transports = [open_transport(profile, url, timeout_s=2.0) for url in urls.values()]
 
@@ -214,7 +215,7 @@ async def cycle_ms(urls: dict[str, str], cpu_ms: list[float]) -> list[float]:
 
     await asyncio.gather(*(one(transport, 6.0) for transport in transports))
     took = []
-    for number in range(40):
+    for number in range(CYCLES):
         began, began_cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(one(transport, 6.0 + number / 10) for transport in transports))
         took.append(1000 * (time.perf_counter() - began))
@@ -242,18 +243,20 @@ def main() -> int:
             time.sleep(3.0)
             adapter = adapter_of(station, DEVICES)
             rounds: list[float] = []
-            step: list[float] = []
+            medians, fastest = [], []
             for _ in range(ROUNDS):
                 late: list[float] = []
+                step: list[float] = []
                 asyncio.run(paced(adapter, late, step))
                 rounds.append(percentile(late, 0.99))
+                medians.append(percentile(step, 0.5) / DEVICES)
+                fastest.append(min(step) / DEVICES)
             alive = sum(item["state"] == "armed" for item in station.rows())
-        per_device, median = min(step) / DEVICES, percentile(step, 0.5) / DEVICES
         row(
-            f"adapter step, per device ({DEVICES} devices; median {median:.1f} us)",
-            f"{per_device:.1f} us",
+            f"adapter step, per device, {DEVICES} devices: median, best of {ROUNDS} (fastest {min(fastest):.1f} us)",
+            f"{min(medians):.1f} us",
             f"{STEP_LIMIT_US:g} us",
-            per_device <= STEP_LIMIT_US,
+            min(medians) <= STEP_LIMIT_US,
         )
         row(
             f"lateness p99, {STEPS} steps of {STEP_S:g} s, {DEAD} of {DEVICES} dead ({alive} armed), best of {ROUNDS}",
@@ -271,15 +274,15 @@ def main() -> int:
         row(f"  nominal {STEPS * STEP_S:g} s took", f"{STEPS * STEP_S + naive_late[-1] / 1000:.1f} s")
     cpu_ms: list[float] = []
     with Devices(MANY, target=serve_canned) as devices:
-        took = asyncio.run(cycle_ms(devices.urls, cpu_ms))
-    fastest = min(took)
-    row(f"{MANY} devices, 2 reads + 1 write each (fastest of 40; median {percentile(took, 0.5):.1f} ms)",
-        f"{fastest:.1f} ms", f"{CYCLE_LIMIT_MS:g} ms", fastest <= CYCLE_LIMIT_MS)  # fmt: skip
+        cycles = [asyncio.run(cycle_ms(devices.urls, cpu_ms)) for _ in range(ROUNDS)]
+    median, fastest_ms = min(percentile(took, 0.5) for took in cycles), min(map(min, cycles))
+    row(f"{MANY} devices, 2 reads + 1 write: median of {CYCLES}, best of {ROUNDS} (fastest {fastest_ms:.1f} ms)",
+        f"{median:.1f} ms", f"{CYCLE_LIMIT_MS:g} ms", median <= CYCLE_LIMIT_MS)  # fmt: skip
     row("  processor time of ours in it, median (what the machine does besides adds little to it)",
         f"{percentile(cpu_ms, 0.5):.1f} ms")  # fmt: skip
     with Devices(MANY, target=serve_chargers) as devices:
         took = asyncio.run(cycle_ms(devices.urls, []))
-    row(f"  the same with our simulated devices (median {percentile(took, 0.5):.1f} ms)", f"{min(took):.1f} ms")
+    row(f"  the same with our simulated devices (fastest {min(took):.1f} ms)", f"{percentile(took, 0.5):.1f} ms")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     row(f"  load of this machine of {os.cpu_count()} cores in the last 1, 5 and 15 minutes", load)
     console.print(table)
