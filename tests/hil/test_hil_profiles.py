@@ -157,8 +157,9 @@ def test_unknown_profiles_and_roles_list_what_there_is() -> None:
 
 def test_connectors_move_the_addresses_that_move() -> None:
     station = load_profile("evtec_bidipro_10")
+    first_address = station.point("power_set").address
     second = station.at_connector(2)
-    assert second.point("power_set").address == station.point("power_set").address + 100
+    assert second.point("power_set").address == first_address + 100
     assert second.point("failsafe_timeout").address == station.point("failsafe_timeout").address
     two_tables = load_profile("ambibox_ambicharge_home").at_connector(3)
     assert two_tables.point("power_set").address == 3200
