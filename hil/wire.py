@@ -68,7 +68,8 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Close it; a request that waits fails."""
         if self._transport is not None:
-            self._transport.close()
+            # Closing politely, TLS would wait half a minute for a silent device's goodbye and hold its only connection.
+            self._transport.abort()
         self.connection_lost(None)
 
     def opened(self, transport: asyncio.Transport) -> None:
@@ -81,11 +82,13 @@ class Wire(asyncio.Protocol):
         if waiting is None or waiting.done():
             return
         self._buffer += data
+        if len(self._buffer) > 4 * self._framer.MAX_SIZE:
+            # No answer, late or twice, is as long; to look through a flood would keep all other devices waiting.
+            self._fail("garbled answer")
+            return
         while self._buffer:
             used, unit, number, answer = self._framer.decode(self._buffer)
             if not used:
-                if len(self._buffer) > self._framer.MAX_SIZE:
-                    self._fail("garbled answer")
                 return
             self._buffer = self._buffer[used:]
             if answer and self._unit in (0, unit) and number in (0, self._number):

@@ -1,15 +1,17 @@
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 
 import pytest
 
-from feederloop.hil.address import TlsFiles
+from feederloop.hil.address import DeviceAddress, TlsFiles
 from feederloop.hil.profile import load_profile
 from feederloop.hil.reading import Reading
 from feederloop.hil.simulated.device import SimulatedDevice
 from feederloop.hil.simulated.server import DeviceServer
 from feederloop.hil.transport import open_transport
+from feederloop.hil.wire import open_wire
 from feederloop.simulators.errors import InputError
 
 PROFILE = load_profile("sunspec_inverter_single_phase")
@@ -61,6 +63,28 @@ def test_an_unencrypted_device_is_no_tls_device(certificates: dict[str, str]) ->
     with DeviceServer({"box": SimulatedDevice(PROFILE)}) as server:
         reading = _frequency(server.urls["box"].replace("tcp", "tls"), certificates["authority"], timeout_s=0.2)
     assert not reading.good
+
+
+def test_a_silent_device_is_let_go_of_without_its_goodbye(certificates: dict[str, str]) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates["device"], certificates["key"])
+    context.num_tickets = 0
+
+    async def play(listening: socket.socket) -> bytes:
+        def hear_after_greeting() -> bytes:
+            secured = context.wrap_socket(listening.accept()[0], server_side=True)
+            with socket.socket(fileno=secured.detach()) as plain:
+                plain.settimeout(5)
+                return plain.recv(260)
+
+        heard = asyncio.create_task(asyncio.to_thread(hear_after_greeting))
+        address = DeviceAddress.parse(f"tls://127.0.0.1:{listening.getsockname()[1]}")
+        wire = await open_wire(address, timeout_s=5, tls=TlsFiles(ca=certificates["authority"]).client_context())
+        wire.close()
+        return await heard
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert asyncio.run(play(listening)) == b"", "the connection is not closed"
 
 
 def test_serving_tls_needs_a_certificate() -> None:

@@ -78,9 +78,10 @@ def test_what_was_not_asked_for_is_dropped() -> None:
     )
 
 
-def test_endless_nonsense_ends_the_request() -> None:
+@pytest.mark.parametrize("piece", [bytes([7]), _frame(99)], ids=["garbage", "answers to somebody else"])
+def test_endless_nonsense_ends_the_request(piece: bytes) -> None:
     with pytest.raises(WireError, match="garbled"):
-        _play(lambda number: [bytes([7] * 300)], _ask)
+        _play(lambda number: [piece * 1100], _ask)
 
 
 @pytest.mark.parametrize(
