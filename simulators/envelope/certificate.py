@@ -81,8 +81,8 @@ class Certifier:
     def __init__(self, power_flow: PowerFlow, limits: Limits, share: float = 0.0) -> None:
         self.power_flow, self.limits, self._share = power_flow, limits, share
         feeder, sections = power_flow.feeder, power_flow.sections
-        self.encloser = Encloser(power_flow, sections)
         self.layout = Layout.of(feeder, sections)
+        self.encloser = Encloser(power_flow, self.layout)
         self.node_rows, self.spans_between = watched_nodes(feeder)
         bus_sections = np.repeat(sections.bus_section, 3)[self.node_rows]
         z, w = feeder.bus_z[self.node_rows], feeder.bus_w[self.node_rows]

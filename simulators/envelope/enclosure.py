@@ -1,5 +1,6 @@
 """Where the solutions of all uses in a box can be."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -7,10 +8,13 @@ import numpy as np
 
 from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.box import Box
+from feederloop.simulators.envelope.layout import Layout
+from feederloop.simulators.envelope.rows import SectionRows
+from feederloop.simulators.envelope.tangent import SectionTangent
 from feederloop.simulators.grid.columns import SectionMatrices
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats
 from feederloop.simulators.grid.powerflow import PowerFlow
-from feederloop.simulators.grid.sections import Sections
+from feederloop.simulators.grid.sections import Sections, absolute
 
 _MOST_ROUNDS = 100
 
@@ -23,17 +27,40 @@ class Enclosure:
         s: [injectors] Power at the midpoint, VA.
         v: [injectors] Voltage there.
         current: [injectors] Current there.
+        tangent: Derivatives there.
+        half: By active and by reactive power, [points] half-widths in kW and kvar, in the order of the sections.
+        kinds: By which power the box has any width: active (0), reactive (1); active if by none.
+        moved: Of these, [injectors, points] by how much voltages move with each point's power.
         width: [injectors] How far the power may be from the midpoint's, VA.
         radius: [injectors] Of the voltage discs.
+        beyond_v: [injectors] What of that is beyond the first order.
         spread: [injectors] Of the current discs.
+        beyond_a: [injectors] What currents may differ from their first order.
     """
 
     s: Complex
     v: Complex
     current: Complex
+    tangent: SectionTangent
+    half: tuple[Floats, Floats]
+    kinds: tuple[int, ...]
+    moved: tuple[Complex, ...]
     width: Floats
     radius: Floats
+    beyond_v: Floats
     spread: Floats
+    beyond_a: Floats
+
+    def first_order(self, moved: Sequence[Complex]) -> Floats:
+        """[rows] How far [rows, points] derivatives by each of `kinds` can move values within the box."""
+        if len(moved) == 1:
+            result: Floats = absolute(moved[0]) @ self.half[self.kinds[0]]
+            return result
+        by_p, by_q = (by * half for by, half in zip(moved, self.half, strict=True))
+        along = np.abs(by_p.real * by_q.real + by_p.imag * by_q.imag)
+        squares = by_p.real**2 + by_p.imag**2 + by_q.real**2 + by_q.imag**2
+        both: Floats = np.sqrt(squares + 2 * along).sum(axis=1)
+        return both
 
 
 class Encloser:
@@ -41,42 +68,63 @@ class Encloser:
 
     Args:
         power_flow: Exact power flow of the network.
-        sections: Its sections.
+        layout: Where everything stands.
     """
 
-    def __init__(self, power_flow: PowerFlow, sections: Sections) -> None:
-        self._power_flow, self._order = power_flow, sections.order
-        feeder = power_flow.feeder
-        self.size = AbsoluteImpedance.of(feeder, sections, power_flow.matrices)
+    def __init__(self, power_flow: PowerFlow, layout: Layout) -> None:
+        self._power_flow, self._layout = power_flow, layout
+        self.size = AbsoluteImpedance.of(power_flow.feeder, power_flow.sections, power_flow.matrices)
 
     def enclose(self, box: Box, start: Complex | None = None) -> Enclosure | None:
         """Return discs that hold the solution of every use in the box, or none where none could be found.
 
-        A use changes the injected current by at most `sigma / (|V| - rho) + |S| rho / (|V| (|V| - rho))`, with sigma
-        the half-width of the power and rho the disc's radius; where |Z| times that stays below rho, the power-flow
-        equation maps the discs into themselves and has a solution in them (Brouwer).
+        A use moves a voltage by `e = e1 + e2`: the derivative at the midpoint, which is linear in the use, and the
+        rest. The current beyond its own first order is at most `sigma rho / (|V| (|V| - rho)) + |S| rho^2 / (|V|^2
+        (|V| - rho)) + |mu e2|`, with sigma the half-width of the power and rho the disc's radius; where |Z| times that
+        stays below the bound of e2, the power-flow equation maps the discs of e2 into themselves and has a solution in
+        them (Brouwer).
 
         Args:
             box: The uses.
             start: [injectors] Voltage near the midpoint's, in the order of the sections.
         """
-        feeder, order = self._power_flow.feeder, self._order
+        feeder, layout, order = self._power_flow.feeder, self._layout, self._power_flow.sections.order
+        matrices = self._power_flow.matrices
         p, q = box.centre
         s = self._power_flow.injected_va(p[:, None], q[:, None])[order]
         solved = self._power_flow.solve_sections(s, None if start is None else start[:, None])
         if not solved.converged.all():
             return None
-        v, current = solved.v[:, 0], solved.current[:, 0]
-        width = half_width_va(feeder, box)[order]
-        radius, spread = np.zeros(len(v)), np.empty(len(v))
-        # The solver stops before it arrives, the farther the nearer the network is to collapse.
-        residual = np.abs(self._power_flow.matrices.voltages(current) - v)
-        size = self.size
-        closed = _close(
-            np.abs(v), np.abs(s[:, 0]), width, residual, size.own, size.offset, size.start, size.left, size.right,
-            radius, spread,
+        s, v, current = s[:, 0], solved.v[:, 0], solved.current[:, 0]
+        tangent = SectionTangent(layout, matrices, s, v)
+        half_p, half_q = (half[layout.points] for half in box.half_width)
+        kinds = tuple(kind for kind, half in enumerate((half_p, half_q)) if half.any()) or (0,)
+        found = Enclosure(
+            s, v, current, tangent, (half_p, half_q), kinds,
+            moved=tuple(self._moved(tangent, kind) for kind in kinds),
+            width=half_width_va(feeder, box)[order],
+            radius=np.zeros(len(v)), beyond_v=np.zeros(len(v)), spread=np.empty(len(v)), beyond_a=np.empty(len(v)),
         )  # fmt: skip
-        return Enclosure(s[:, 0], v, current, width, radius, spread) if closed else None
+        # The solver stops before it arrives, the farther the nearer the network is to collapse.
+        residual = np.abs(matrices.voltages(current) - v)
+        size, first = self.size, found.first_order(found.moved)
+        closed = _close(
+            np.abs(v), np.abs(s), found.width, residual, first, absolute(tangent.mu), size.own, size.offset,
+            size.start, size.left, size.right, found.radius, found.beyond_v, found.spread, found.beyond_a,
+        )  # fmt: skip
+        return found if closed else None
+
+    def _moved(self, tangent: SectionTangent, kind: int) -> Complex:
+        """[injectors, points] By how much voltages move with each point's power."""
+        layout, matrices = self._layout, self._power_flow.matrices
+        parts = []
+        for section in range(len(layout.start) - 1):
+            z, left = matrices.section(section)
+            left = left if len(layout.start) > 2 else left[:, :0]
+            nothing = np.zeros(len(z))
+            rows = SectionRows(np.arange(len(z)), nothing.astype(complex), z, left)
+            parts.append(tangent.moved(rows, section, kind))
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -115,6 +163,19 @@ class AbsoluteImpedance:
             np.matmul(y[:, part], block.T, out=result[:, part])
         return result + self.between(y) if len(self.left) else result
 
+    def of_rows(self, rows: SectionRows, own: slice, y: Floats) -> Floats:
+        """[rows] Greatest lengths that currents of [injectors] lengths y can make.
+
+        Args:
+            rows: Rows of one section.
+            own: The section's injectors.
+            y: Ampere.
+        """
+        length: Floats = rows.own_size @ y[own]
+        if rows.left.shape[1]:
+            length += rows.left_size @ np.maximum(self.right @ y - self.right[:, own] @ y[own], 0.0)
+        return length
+
     def between(self, y: Floats) -> Floats:
         """[rows, injectors] Of `from_left(y)` what other sections contribute."""
         own = np.stack([y[:, a:b] @ self.left[:, a:b].T for a, b in pairwise(self.start)])
@@ -131,7 +192,9 @@ def half_width_va(feeder: Feeder, box: Box) -> Floats:
 
 
 @compiled
-def _close(volt, size, width, residual, own, offset, start, left, right, radius, spread):  # type: ignore[no-untyped-def]
+def _close(  # type: ignore[no-untyped-def]
+    volt, size, width, residual, first, answer, own, offset, start, left, right, radius, beyond_v, spread, beyond_a
+):
     count = len(volt)
     grown = np.empty(count)
     coupled = len(left) > 0
@@ -139,10 +202,13 @@ def _close(volt, size, width, residual, own, offset, start, left, right, radius,
     part = np.zeros((len(start), 3))
     for _ in range(_MOST_ROUNDS):
         for i in range(count):
+            radius[i] = first[i] + beyond_v[i]
             room = volt[i] - radius[i]
             if not room > 0.5 * volt[i]:
                 return False
             spread[i] = width[i] / room + size[i] * radius[i] / (volt[i] * room)
+            beyond_a[i] = (width[i] + size[i] * radius[i] / volt[i]) * radius[i] / (volt[i] * room)
+            beyond_a[i] += answer[i] * beyond_v[i]
             grown[i] = residual[i]
         if coupled:
             total[:] = 0.0
@@ -150,7 +216,7 @@ def _close(volt, size, width, residual, own, offset, start, left, right, radius,
                 for c in range(3):
                     part[f, c] = 0.0
                     for i in range(start[f], start[f + 1]):
-                        part[f, c] += right[c, i] * spread[i]
+                        part[f, c] += right[c, i] * beyond_a[i]
                     total[c] += part[f, c]
         for f in range(len(start) - 1):
             one, end, at = start[f], start[f + 1], offset[f]
@@ -163,16 +229,16 @@ def _close(volt, size, width, residual, own, offset, start, left, right, radius,
                         into[i] += factor[i] * from_others
             for j in range(one, end):
                 column = own[at : at + end - one]
-                by = spread[j]
+                by = beyond_a[j]
                 for i in range(end - one):
                     into[i] += column[i] * by
                 at += end - one
         inside = True
         for i in range(count):
-            if not grown[i] <= radius[i]:
+            if not grown[i] <= beyond_v[i]:
                 inside = False
         if inside:
             return True
         for i in range(count):
-            radius[i] = grown[i] * (1 + 1e-6) + 1e-9
+            beyond_v[i] = grown[i] * (1 + 1e-6) + 1e-9
     return False

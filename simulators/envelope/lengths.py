@@ -74,22 +74,22 @@ class Lengths:
             if not len(some.offset):
                 continue
             value = region.centre(some, section)
-            simple = absolute(value) + region.reach(some, section) + MARGIN_V
+            simple = absolute(value) + region.reach(some, section)[0] + MARGIN_V
             self._simple[some.place] = simple
             chosen = np.flatnonzero(simple > (1 - NEAR) * allowed[some.place])
             if not len(chosen):
                 continue
-            facets = some.subset(np.repeat(chosen, FACETS))
-            direction = np.tile(round_, len(chosen))
+            directions = np.tile(round_, (len(chosen), 1))
+            swing = region.reach(some.subset(chosen), section, directions)[1]
+            upper = ((directions.conj() * value[chosen, None]).real + swing + MARGIN_V).reshape(-1)
             within = np.repeat(allowed[some.place[chosen]], FACETS) * _BLUNT
-            centre = np.repeat(value[chosen], FACETS)
-            upper = (direction.conj() * centre).real + region.swing(facets, section, direction) + MARGIN_V
             over = np.flatnonzero(upper > (1 - NEAR) * within)
             if not len(over):
                 self._simple[some.place[chosen]] = np.minimum(simple[chosen], _around(upper))
                 continue
+            facets, direction = some.subset(chosen[over // FACETS]), directions.reshape(-1)
             self._facets.append((some.place[chosen], upper, over))
-            self.corners.append(region.corners(facets.subset(over), section, 1.0, within[over], direction[over])[0])
+            self.corners.append(region.corners(facets, section, 1.0, within[over], direction[over])[0])
 
     def proven(self, bounds: Sequence[Bounds]) -> Floats:
         """[rows] Proven lengths, by what is known of `corners`."""

@@ -108,8 +108,9 @@ class Proof:
             if not len(rows.offset):
                 continue
             value = region.centre(rows, section)
-            size, reach = absolute(value), region.reach(rows, section)
-            swing = region.swing(rows, section, value / size)
+            size = absolute(value)
+            reach, along = region.reach(rows, section, (value / size)[:, None])
+            swing = along[:, 0]
             # The part across the direction lengthens a voltage by less than its square over twice its length.
             high[rows.place] = size + swing + reach**2 / (2 * np.maximum(size - swing, 1.0))
             low[rows.place] = size - swing
@@ -121,7 +122,7 @@ class Proof:
         length = np.empty(spans.count)
         for section, rows in enumerate(spans.sections):
             if len(rows.offset):
-                length[rows.place] = absolute(region.centre(rows, section)) + region.reach(rows, section)
+                length[rows.place] = absolute(region.centre(rows, section)) + region.reach(rows, section)[0]
         return length
 
     def _sagged(self, low: Floats) -> Floats:
@@ -139,5 +140,5 @@ class Proof:
         lowest = np.empty(positive.count)
         for section, rows in enumerate(positive.sections):
             if len(rows.offset):
-                lowest[rows.place] = absolute(region.centre(rows, section)) - region.reach(rows, section)
+                lowest[rows.place] = absolute(region.centre(rows, section)) - region.reach(rows, section)[0]
         return lowest

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from feederloop.simulators.compiled import compiled
-from feederloop.simulators.envelope.box import Box, Boxes
+from feederloop.simulators.envelope.box import Boxes
 from feederloop.simulators.envelope.corners import Bounds, Corners, CornerValues
 from feederloop.simulators.envelope.enclosure import Enclosure
 from feederloop.simulators.envelope.rows import SectionRows
@@ -20,24 +20,22 @@ if TYPE_CHECKING:
 _REFINEMENTS = 6
 _REFINED_AT_MOST = 24  # groups of alike rows, for each section
 _ALIKE = 0.9
+_CHARGED = 0.1  # of what a bound is loose by: how much may be charged for ends that are not quite proven
 _LOOSE = 0.02  # volt or ampere
-NEAR = 0.002  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
+NEAR = 0.004  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
 
 
 class Region:
     """All uses of a family of boxes, some of whose customers' ends may be known."""
 
     def __init__(
-        self, certifier: "Certifier", boxes: Boxes, hull: Box, fixed: np.ndarray, enclosure: Enclosure, depth: int
+        self, certifier: "Certifier", boxes: Boxes, fixed: np.ndarray, enclosure: Enclosure, depth: int
     ) -> None:
-        self._of, self._boxes, self._hull, self._fixed, self._depth = certifier, boxes, hull, fixed, depth
-        power_flow, self.enclosure = certifier.power_flow, enclosure
-        matrices, size = power_flow.matrices, certifier.encloser.size
-        self.slopes = Slopes(certifier.layout, matrices, size, enclosure, hull, fixed, power_flow.sections.w)
-        self._start = certifier.layout.start
-        self._right = matrices.busbar
+        self._of, self._boxes, self._fixed, self._depth = certifier, boxes, fixed, depth
+        self.enclosure = enclosure
+        self.slopes = Slopes(certifier.layout, certifier.encloser.size, enclosure, fixed)
+        self._right = certifier.power_flow.matrices.busbar
         self._busbar = self._right @ enclosure.current
-        self._busbar_spread = size.right @ enclosure.spread
 
     @classmethod
     def of(
@@ -66,50 +64,34 @@ class Region:
         enclosure = certifier.encloser.enclose(hull, start)
         if enclosure is None:
             return None
-        region = cls(certifier, boxes, hull, fixed, enclosure, depth)
+        region = cls(certifier, boxes, fixed, enclosure, depth)
         return region if region.slopes.valid() else None
-
-    def _part(self, section: int) -> slice:
-        start = self._start
-        return slice(int(start[section]), int(start[section + 1])) if section < len(start) - 1 else slice(0, 0)
 
     def centre(self, rows: SectionRows, section: int) -> Complex:
         """[rows] Values at the midpoint."""
-        part, current = self._part(section), self.enclosure.current
+        part, current = self._of.layout.injectors_of(section), self.enclosure.current
         value: Complex = rows.offset + rows.own @ current[part]
         if rows.left.shape[1]:
             value = value + rows.left @ (self._busbar - self._right[:, part] @ current[part])
         return value
 
-    def reach(self, rows: SectionRows, section: int) -> Floats:
-        """[rows] How far a value can be from the midpoint's, in any direction."""
-        part, spread = self._part(section), self.enclosure.spread
-        reach: Floats = rows.own_size @ spread[part]
-        if rows.left.shape[1]:
-            own = self._of.encloser.size.right[:, part] @ spread[part]
-            reach = reach + rows.left_size @ np.maximum(self._busbar_spread - own, 0.0)
-        return reach
+    def reach(self, rows: SectionRows, section: int, direction: Complex | None = None) -> tuple[Floats, Floats]:
+        """How far values can be from the midpoint's: [rows] in any direction, and [rows, directions] along some.
 
-    def swing(self, rows: SectionRows, section: int, direction: Complex) -> Floats:
-        """[rows] How far a value can move along a direction: first-order terms plus the remainder's bound."""
-        enclosure, part, layout = self.enclosure, self._part(section), self._of.layout
-        half_p, half_q = (np.repeat(half[layout.points], np.diff(layout.first)) for half in self._hull.half_width)
-        volt = absolute(enclosure.v)
-        rest = (enclosure.width + absolute(enclosure.s)) * enclosure.radius / (volt * (volt - enclosure.radius))
-        swing: Floats = rows.own_size @ rest[part]
-        if rows.left.shape[1]:
-            own = self._of.encloser.size.right[:, part] @ rest[part]
-            total = self._of.encloser.size.right @ rest
-            swing += rows.left_size @ np.maximum(total - own, 0.0)
-        turned = parts_of(direction.conj())
-        unit = parts_of(layout.unit / enclosure.v.conj())
-        _add_swing(rows.own_parts, turned, unit[:, part], half_p[part], half_q[part], swing)
-        if rows.left.shape[1]:
-            others_p, others_q = half_p.copy(), half_q.copy()
-            others_p[part], others_q[part] = 0.0, 0.0
-            right = self._of.power_flow.matrices.right
-            _add_swing_of_others(parts_of(rows.left), right, turned, unit, others_p, others_q, swing)
-        return swing
+        Args:
+            rows: The rows, of one section.
+            section: Which.
+            direction: [rows, directions] Of unit length.
+        """
+        enclosure = self.enclosure
+        rest = self._of.encloser.size.of_rows(rows, self._of.layout.injectors_of(section), enclosure.beyond_a)
+        moved = [enclosure.tangent.moved(rows, section, kind) for kind in enclosure.kinds]
+        along = np.zeros((len(rest), 0 if direction is None else direction.shape[1]))
+        if direction is not None:
+            along += rest[:, None]
+            for kind, by in zip(enclosure.kinds, moved, strict=True):
+                _add_swing(parts_of(by), parts_of(direction), enclosure.half[kind], along)
+        return enclosure.first_order(moved) + rest, along
 
     def corners(
         self, rows: SectionRows, section: int, sign: float, limit: Floats | float, way: Complex | None = None
@@ -130,28 +112,37 @@ class Region:
             near = np.broadcast_to(limit - NEAR * np.abs(limit), bounds.upper.shape)
             loose = np.flatnonzero((bounds.upper > near) & (bounds.upper - bounds.found > _LOOSE))
             if len(loose):
-                self._refine(corners, bounds, ends.proven, loose, np.broadcast_to(limit, near.shape))
+                self._refine(corners, bounds, loose, np.broadcast_to(limit, near.shape))
         return corners, bounds
 
     def _widest(self, corners: Corners) -> Bounds:
         values = CornerValues(self._of.power_flow, self._of.layout, [corners], self.enclosure.v)
         return values.bounds(self._boxes.outer)[0]
 
-    def _refine(self, corners: Corners, bounds: Bounds, proven: np.ndarray, loose: Ints, limit: Floats) -> None:
-        """Tighten the bounds of loose rows: with their proven customers fixed at their ends, the others' signs show.
+    def _refine(self, corners: Corners, bounds: Bounds, loose: Ints, limit: Floats) -> None:
+        """Tighten the bounds of loose rows: with some customers fixed at their ends, more can be told of the others.
 
-        Rows that lie close together have nearly the same proven customers and are refined together, with those fixed
-        that all of them have.
+        Fixed are those whose ends are proven; where these are no more than before, also those whose wrong end could
+        cost so little that charging it is worth it. Rows that lie close together have nearly the same and are refined
+        together, with those that all of them have.
         """
+        points, slack = self._of.layout.points, corners.slack.copy()
+        half = np.concatenate([half[points] for half in self._boxes.outer.half_width])
         for _ in range(_REFINED_AT_MOST):
             if len(loose) == 0:
                 break
             first = loose[bounds.upper[loose].argmax()]
-            same = proven[loose] == proven[first]
-            fixed = proven[first] != 0
-            alike = same[:, fixed].mean(axis=1) >= _ALIKE if fixed.any() else loose == first
+            cost = slack[first] * half
+            budget, fixed = 0.0, np.flatnonzero((cost == 0) & (corners.end[first] != 0))
+            if len(fixed) <= np.count_nonzero(self._fixed):
+                budget = _CHARGED * (bounds.upper[first] - bounds.found[first])
+                cheapest = np.argsort(cost, kind="stable")
+                fixed = cheapest[np.cumsum(cost[cheapest]) <= budget]
+            same = corners.end[np.ix_(loose, fixed)] == corners.end[first, fixed]
+            alike = (same.mean(axis=1) >= _ALIKE) & (slack[np.ix_(loose, fixed)] @ half[fixed] <= 2 * budget)
             members, loose = loose[alike], loose[~alike]
-            pattern = np.where(same[alike].all(axis=0), proven[first], 0)
+            pattern = np.zeros_like(self._fixed)
+            pattern[fixed] = np.where(same[alike].all(axis=0), corners.end[first, fixed], 0)
             if np.count_nonzero(pattern) <= np.count_nonzero(self._fixed):
                 continue
             finer = Region.of(self._of, self._boxes, pattern, self.enclosure.v, self._depth + 1)
@@ -160,37 +151,21 @@ class Region:
             way = None if corners.way is None else corners.way[members]
             rows = corners.rows.subset(members)
             found, finer_bounds = finer.corners(rows, corners.section, corners.sign, limit[members], way)
-            tighter = finer_bounds.upper < bounds.upper[members]
+            charged = slack[members] * (pattern != 0)
+            upper = finer_bounds.upper + charged @ half
+            tighter = upper < bounds.upper[members]
             into = members[tighter]
-            corners.end[into], corners.slack[into] = found.end[tighter], found.slack[tighter]
-            bounds.upper[into], bounds.found[into] = finer_bounds.upper[tighter], finer_bounds.found[tighter]
+            corners.end[into], corners.slack[into] = found.end[tighter], (found.slack + charged)[tighter]
+            bounds.upper[into], bounds.found[into] = upper[tighter], finer_bounds.found[tighter]
 
 
 @compiled
-def _add_swing(own, turned, unit, half_p, half_q, swing):  # type: ignore[no-untyped-def]
-    for r in range(own.shape[1]):
-        re, im = turned[0, r], turned[1, r]
-        own_re, own_im = own[0, r], own[1, r]
-        total = 0.0
-        for j in range(own.shape[2]):
-            a, b = re * own_re[j] - im * own_im[j], re * own_im[j] + im * own_re[j]
-            by_p, by_q = a * unit[0, j] - b * unit[1, j], a * unit[1, j] + b * unit[0, j]
-            total += abs(by_p) * half_p[j] + abs(by_q) * half_q[j]
-        swing[r] += total
-
-
-@compiled
-def _add_swing_of_others(left, right, turned, unit, half_p, half_q, swing):  # type: ignore[no-untyped-def]
-    for r in range(left.shape[1]):
-        re, im = turned[0, r], turned[1, r]
-        total = 0.0
-        for j in range(right.shape[2]):
-            if half_p[j] > 0 or half_q[j] > 0:
-                z_re, z_im = 0.0, 0.0
-                for c in range(3):
-                    z_re += left[0, r, c] * right[0, c, j] - left[1, r, c] * right[1, c, j]
-                    z_im += left[0, r, c] * right[1, c, j] + left[1, r, c] * right[0, c, j]
-                a, b = re * z_re - im * z_im, re * z_im + im * z_re
-                by_p, by_q = a * unit[0, j] - b * unit[1, j], a * unit[1, j] + b * unit[0, j]
-                total += abs(by_p) * half_p[j] + abs(by_q) * half_q[j]
-        swing[r] += total
+def _add_swing(moved, direction, half, swing):  # type: ignore[no-untyped-def]
+    for r in range(swing.shape[0]):
+        by_re, by_im = moved[0, r], moved[1, r]
+        for d in range(swing.shape[1]):
+            re, im = direction[0, r, d], direction[1, r, d]
+            total = 0.0
+            for j in range(len(half)):
+                total += abs(re * by_re[j] + im * by_im[j]) * half[j]
+            swing[r, d] += total

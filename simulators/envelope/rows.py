@@ -10,6 +10,9 @@ from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.sections import Sections, absolute, following
 
 
+_SMALL_A = 100.0  # idle currents much below this need no groups of their own
+
+
 @dataclass(frozen=True)
 class SectionRows:
     """Rows of one section: `offset + own I_own + left (B - B_own)`, `B` the busbar's voltage by injected currents.
@@ -95,9 +98,11 @@ class Conductors:
 
     @classmethod
     def of(cls, gain: Complex, i0: Complex, allowed_a: Floats) -> "Conductors":
-        """Group [rows] conductors whose gains agree to six digits of the greatest."""
-        scale = np.abs(gain).max(initial=1e-300)
-        rounded = np.round(np.concatenate([gain.real, gain.imag], axis=1) / scale, 6) + 0.0
+        """Group [rows] conductors with gains alike to six digits of the greatest, and idle currents to four of theirs."""
+        scale, idle_scale = np.abs(gain).max(initial=1e-300), np.abs(i0).max(initial=1e-300)
+        idle = np.round(np.stack([i0.real, i0.imag], axis=1) / max(idle_scale, _SMALL_A), 4)
+        rounded = np.round(np.concatenate([gain.real, gain.imag], axis=1) / scale, 6)
+        rounded = np.concatenate([rounded, idle], axis=1) + 0.0
         _, group = np.unique(rounded.view(f"V{rounded.shape[1] * 8}").reshape(-1), return_inverse=True)
         group = group.reshape(-1)
         order = np.lexsort((np.arange(len(group)), allowed_a, group))

@@ -1,8 +1,8 @@
 """How watched quantities move with a customer's power, at the box's midpoint and how differently anywhere in the box.
 
-The midpoint's tangent is exact. Over the enclosure's discs 1/V, mu and a length's direction leave their midpoint values
-by bounded amounts; what that makes of a derivative is bounded through the row's own adjoint, once for each cluster of
-alike rows.
+The midpoint's derivative is exact, and so is by how much every customer's use changes every other's: the second
+derivatives there, in which what one customer does to a voltage's length by turning it, by the phases of a three-phase
+connection or by neighbours' answers mostly cancels. Only what is beyond that is bounded by absolute values.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from feederloop.simulators.compiled import compiled
-from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosure
-from feederloop.simulators.envelope.frames import Busbar, Frame, chord
 from feederloop.simulators.envelope.layout import Layout
-from feederloop.simulators.envelope.others import OtherSections
 from feederloop.simulators.envelope.rows import SectionRows
 from feederloop.simulators.envelope.series import Series
-from feederloop.simulators.envelope.tangent import SectionTangent
-from feederloop.simulators.grid.columns import SectionMatrices
-from feederloop.simulators.grid.feeder import Complex, Floats, Ints
+from feederloop.simulators.grid.columns import parts_of
+from feederloop.simulators.grid.feeder import Complex, Floats
 from feederloop.simulators.grid.sections import absolute
-
-_SIZES = 12  # clusters of rows by how strongly they react
 
 
 @dataclass(frozen=True)
@@ -30,13 +24,12 @@ class Ends:
     """The worst ends of rows' customers; [rows, 2 points] by active and then reactive power, in the sections' order.
 
     Attributes:
-        end: 1 where the most is worst, -1 where the least is, 0 where it is neither for sure.
-        proven: Of these, what is proven for the whole box.
-        slack: What a customer whose end is not proven could add, per kW or kvar of half-width.
+        end: 1 where the most is worst, -1 where the least is; 0 where there is nothing to choose.
+        slack: What another use of one customer could be worse than its end, whatever all others do, per kW or kvar of
+            its half-width; zero where the end is proven.
     """
 
     end: np.ndarray
-    proven: np.ndarray
     slack: Floats
 
 
@@ -45,40 +38,31 @@ class Slopes:
 
     Args:
         layout: Where everything stands.
-        matrices: Impedances.
-        size: Bounds of their absolute values.
+        size: Bounds of the impedances' absolute values.
         enclosure: The box's discs.
-        box: The box.
         fixed: [2 points] Whose ends are known already, by active and then reactive power, in the sections' order.
-        busbar_v: [3] The busbar's voltages without injection.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        matrices: SectionMatrices,
-        size: AbsoluteImpedance,
-        enclosure: Enclosure,
-        box: Box,
-        fixed: np.ndarray,
-        busbar_v: Complex,
-    ) -> None:
-        self._layout, self._matrices, self._size, self._enclosure = layout, matrices, size, enclosure
-        half_p, half_q = box.half_width
-        self._half = half_p[layout.points], half_q[layout.points]
-        self._fixed = np.split(fixed, 2)
-        self._asked = [np.where(known == 0, half, 0.0) for known, half in zip(self._fixed, self._half, strict=True)]
-        self._kinds = [kind for kind, asked in enumerate(self._asked) if asked.any()]
-        self._tangent = SectionTangent(layout, matrices, enclosure.s, enclosure.v)
-        self._mu = self._tangent.mu
-        self._coupled = len(layout.start) > 2
-        self._still = Frame.of(layout, enclosure, enclosure.radius)
-        self._frames: dict[int, Frame] = {}
-        self._series = Series(size, self._still.most)
-        if self._coupled:
-            half = self._half_of_injectors()
-            self._busbar = Busbar.of(matrices, enclosure, half, self._tangent.unit[0], busbar_v)
-            self._others = OtherSections(layout, matrices, size, self._tangent, self._series, half)
+    def __init__(self, layout: Layout, size: AbsoluteImpedance, enclosure: Enclosure, fixed: np.ndarray) -> None:
+        self._layout, self._size, self._enclosure, self._fixed = layout, size, enclosure, np.split(fixed, 2)
+        volt, radius, power, width = absolute(enclosure.v), enclosure.radius, absolute(enclosure.s), enclosure.width
+        room = volt - radius
+        of_square = (2 * volt + radius) * radius / (volt * room) ** 2  # change of 1/V^2
+        self._by_power, by_voltage = width / volt**2, (power + width) * of_square
+        self._by_voltage, self._change = by_voltage, self._by_power + by_voltage  # of mu, siemens
+        self._most = (power + width) / room**2
+        # Of 1/V, times the unit of power: its change, what of that is beyond the first order, and its greatest value.
+        self._turned = layout.unit * radius / (volt * room)
+        self._beyond = layout.unit * (radius**2 / (volt**2 * room) + enclosure.beyond_v / volt**2)
+        self._reach = layout.unit / room
+        self._series = Series(size, self._most)
+        self._answer = -layout.unit / enclosure.v.conj() ** 2
+        self._moved = np.stack([parts_of(moved) for moved in enclosure.moved])
+        self._moved_size = [absolute(moved) for moved in enclosure.moved]
+        self._by = np.ascontiguousarray(self._moved.transpose(0, 1, 3, 2))
+        self._half = np.stack([enclosure.half[kind] for kind in enclosure.kinds])
+        self._asked = np.stack([self._fixed[kind] == 0 for kind in enclosure.kinds]) * self._half
+        self._point = np.repeat(np.arange(len(layout.points)), np.diff(layout.first))
 
     def valid(self) -> bool:
         """Whether the bounds hold: the power flow's derivative has an inverse everywhere in the discs."""
@@ -94,12 +78,16 @@ class Slopes:
             way: [rows] Directions of unit length of which `Re(conj(way) value)` is meant; none for lengths.
             sign: -1 for least lengths.
         """
-        shape = len(rows.offset), 2 * len(self._layout.points)
-        ends = Ends(np.zeros(shape, dtype=np.int8), np.zeros(shape, dtype=np.int8), np.zeros(shape))
-        ends.end[:] = ends.proven[:] = np.concatenate(self._fixed)
-        for kind, (derivative, error) in self.intervals(rows, section, value, way, sign).items():
-            part = slice(kind * shape[1] // 2, (kind + 1) * shape[1] // 2)
-            _decide(derivative, error, self._asked[kind], ends.end[:, part], ends.proven[:, part], ends.slack[:, part])
+        points = len(self._layout.points)
+        shape = len(rows.offset), 2 * points
+        ends = Ends(np.zeros(shape, dtype=np.int8), np.zeros(shape))
+        ends.end[:] = np.concatenate(self._fixed)
+        intervals = self.intervals(rows, section, value, way, sign)
+        for (kind, (middle, error)), asked in zip(intervals.items(), self._asked, strict=True):
+            part = slice(kind * points, (kind + 1) * points)
+            likely = np.where(middle < 0, -1, 1)
+            ends.end[:, part] = np.where(asked > 0, likely, ends.end[:, part])
+            ends.slack[:, part] = np.where(asked > 0, 2 * np.maximum(error - np.abs(middle), 0.0), 0.0)
         return ends
 
     def intervals(
@@ -108,121 +96,149 @@ class Slopes:
         """Derivatives at the midpoint, and by how much they may be others anywhere in the box; arguments as in `ends`.
 
         Returns:
-            By active (0) and reactive (1) power, where any of it is asked: [rows, points] derivatives per kW or kvar,
-            and [rows, points] bounds; zeros for points that are not asked.
+            By active (0) and reactive (1) power, where the box has any width in it: [rows, points] derivatives per kW
+            or kvar, and [rows, points] bounds; those of points whose end is known are not meant.
         """
-        count, points = len(rows.offset), len(self._layout.points)
-        found = {kind: (np.zeros((count, points)), np.zeros((count, points))) for kind in self._kinds}
-        if way is not None:
-            self._fill(found, np.arange(count), rows, section, sign * way.conj(), np.zeros(count), self._still)
-            return found
-        turned = sign * value.conj() / absolute(value)
-        if not self._coupled:
-            reach = rows.own_size @ self._enclosure.spread
-            self._fill(found, np.arange(count), rows, section, turned, chord(reach, absolute(value)), self._still)
-            return found
-        follows = rows.left_size.argmax(axis=1)
-        for phase in np.unique(follows):
-            chosen = np.flatnonzero(follows == phase)
-            some = rows.subset(chosen)
-            turn = self._busbar.turn(some, self._layout.injectors_of(section), value[chosen], int(phase))
-            self._fill(found, chosen, some, section, turned[chosen], turn, self._frame(int(phase)))
-        return found
+        enclosure, tangent = self._enclosure, self._enclosure.tangent
+        direction = value / absolute(value) if way is None else way
+        turned = sign * direction.conj()
+        moved = [tangent.moved(rows, section, kind) for kind in enclosure.kinds]
+        adjoint = tangent.adjoint(rows, section, turned)
+        across = np.zeros((len(moved), *moved[0].shape))
+        if way is None:
+            np.stack([(turned[:, None] * by).imag for by in moved], out=across)
+            across /= np.sqrt(absolute(value))[:, None]
+        error = np.empty_like(across)
+        _second_order(
+            parts_of(adjoint * self._answer), self._moved, self._by, across, sign, np.array(enclosure.kinds),
+            self._layout.first, self._half, self._asked, error,
+        )  # fmt: skip
+        error += self._beyond_second_order(rows, section, value, moved, adjoint, across if way is None else None)
+        return {
+            kind: ((turned[:, None] * by).real, part)
+            for kind, by, part in zip(enclosure.kinds, moved, error, strict=True)
+        }
 
-    def _fill(
+    def _beyond_second_order(
         self,
-        found: dict[int, tuple[Floats, Floats]],
-        into: Ints,
         rows: SectionRows,
         section: int,
-        turned: Complex,
-        turn: Floats,
-        frame: Frame,
-    ) -> None:
-        """Put the intervals of some rows in their places."""
-        layout, part = self._layout, self._layout.injectors_of(section)
-        columns = layout.points_of(section)
-        first = layout.first[columns.start : columns.stop + 1] - part.start
-        cluster = self._clusters(rows, section)
-        errors = None
-        if self._coupled:
-            errors = self._others.errors(rows, section, turned, turn, cluster, frame, self._asked)
-        own = any(asked[columns].any() for asked in self._asked)
-        added = self._answered(rows, section, turn, cluster, frame)[:, part] if own else np.empty((0, 0))
-        for kind in self._kinds:
-            derivative = self._tangent.slopes(rows, section, turned, kind, own=own)
-            error = np.zeros_like(derivative) if errors is None else errors[kind]
-            if own:
-                _own_error(
-                    rows.own_size, turn, cluster, added, frame.b[part], frame.reach[part], first,
-                    self._asked[kind][columns], error[:, columns],
-                )  # fmt: skip
-            found[kind][0][into], found[kind][1][into] = derivative, error
+        value: Complex,
+        moved: list[Complex],
+        adjoint: Complex,
+        across: Floats | None,
+    ) -> Floats:
+        """[kinds, rows, points] By how much derivatives may differ from what second derivatives at the midpoint say."""
+        length = absolute(adjoint)
+        by_voltage = length * self._by_voltage
+        by_injector = length * self._beyond + self._answered(by_voltage + length * self._by_power)
+        turning = self._turning(rows, section, value, moved, across) if across is not None else None
+        if turning is not None:
+            by_injector += turning.sum(axis=0)[:, None] * self._currents(self._gain(rows, section))
+        result = np.empty((len(moved), len(length), len(self._layout.points)))
+        result[:] = np.add.reduceat(by_injector, self._layout.first[:-1], axis=1)
+        for into, by, size in zip(result, moved, self._moved_size, strict=True):
+            into += by_voltage @ size
+            if turning is not None:
+                into += turning[0][:, None] * absolute(by)
+        return result
 
-    def _half_of_injectors(self) -> tuple[Floats, Floats]:
-        counts = np.diff(self._layout.first)
-        return np.repeat(self._half[0], counts), np.repeat(self._half[1], counts)
+    def _turning(
+        self, rows: SectionRows, section: int, value: Complex, moved: list[Complex], across: Floats
+    ) -> Floats:
+        """[2, rows] How far the values' directions turn beyond the first order, and by it."""
+        enclosure, size = self._enclosure, absolute(value)
+        rest = self._size.of_rows(rows, self._layout.injectors_of(section), enclosure.beyond_a)
+        first = np.einsum("krp,kp->r", np.abs(across), self._half) / np.sqrt(size)
+        reach = np.minimum((enclosure.first_order(moved) + rest) / size, 1.0)
+        with np.errstate(divide="ignore"):
+            of_log = reach**2 / (2 * (1.0 - reach))
+        beyond = np.minimum(of_log + np.arcsin(reach) ** 2 / 2 + rest / size, 2.0 + first)
+        return np.stack([beyond, first])
 
-    def _frame(self, phase: int) -> Frame:
-        """The discs as they are seen by who turns with a phase of the busbar."""
-        if phase not in self._frames:
-            radius, angle = np.empty(len(self._mu)), np.empty(len(self._mu))
-            for section in range(len(self._layout.start) - 1):
-                part = self._layout.injectors_of(section)
-                own, left = self._matrices.section(section)
-                rows = SectionRows(np.empty(0, dtype=np.int64), np.empty(0, dtype=complex), own, left)
-                radius[part], angle[part] = self._busbar.seen(rows, part, self._enclosure, phase)
-            self._frames[phase] = Frame.of(self._layout, self._enclosure, radius, angle)
-        return self._frames[phase]
+    def _gain(self, rows: SectionRows, section: int) -> Floats:
+        """[rows, injectors] Upper bounds of rows' absolute values."""
+        gain = np.zeros((len(rows.offset), len(self._point)))
+        if rows.left.shape[1]:
+            np.matmul(rows.left_size, self._size.right, out=gain)
+        gain[:, self._layout.injectors_of(section)] = rows.own_size
+        return gain
 
-    def _clusters(self, rows: SectionRows, section: int) -> Ints:
-        """[rows] Numbers of clusters of rows that are alike."""
-        part = self._layout.injectors_of(section)
-        weight = rows.own_size.sum(axis=1) + rows.left_size.sum(axis=1)
-        phase = np.zeros(len(weight), dtype=np.int64)
-        if rows.own_size.shape[1]:
-            phase = self._layout.phase[part.start + rows.own_size.argmax(axis=1)]
-        level = np.minimum((_SIZES * weight / max(float(weight.max()), 1e-300)).astype(np.int64), _SIZES - 1)
-        cluster = 3 * level + phase
-        numbers: Ints = np.searchsorted(np.flatnonzero(np.bincount(cluster)), cluster)
-        return numbers
+    def _answered(self, weight: Floats) -> Floats:
+        """[rows, injectors] Bounds of the [rows, injectors] weighed change of the voltages' derivatives."""
+        reacting = self._series.summed(weight)
+        return reacting * self._turned + self._series.summed(reacting * self._change) * self._reach
 
-    def _answered(self, rows: SectionRows, section: int, turn: Floats, cluster: Ints, frame: Frame) -> Floats:
-        """[clusters, injectors] What answers add to deviations, for customers of the rows' own section."""
-        part = self._layout.injectors_of(section)
-        members = [cluster == number for number in range(int(cluster.max()) + 1)]
-        size = np.zeros((len(members), len(self._mu)))
-        if self._coupled:
-            size = np.array([rows.left_size[chosen].max(axis=0) for chosen in members]) @ self._size.right
-        size[:, part] = [rows.own_size[chosen].max(axis=0) for chosen in members]
-        turns = np.array([turn[chosen].max() for chosen in members])
-        reacting = self._series.summed(size * absolute(self._mu))
-        moving = self._series.summed((size + reacting) * frame.change + turns[:, None] * size * frame.most)
-        return reacting * frame.b + moving * frame.reach
+    def _currents(self, weight: Floats) -> Floats:
+        """[rows, injectors] Bounds of the [rows, injectors] weighed change of the currents' derivatives."""
+        moving = self._series.summed(weight * self._change) * self._reach
+        return weight * self._turned + moving + self._answered(weight * self._most)
 
 
 @compiled
-def _decide(derivative, error, asked, end, proven, slack):  # type: ignore[no-untyped-def]
-    """Choose the worst ends, say which of them are proven, and what the choice may leave out."""
-    for r in range(derivative.shape[0]):
-        for j in range(derivative.shape[1]):
-            if asked[j] > 0:
-                size = abs(derivative[r, j])
-                likely = 1 if derivative[r, j] > 0 else -1
-                wrong = max(error[r, j] - size, 0.0) * 2
-                either = size + error[r, j]
-                if size > error[r, j]:
-                    proven[r, j] = likely
-                if wrong <= either:
-                    end[r, j] = likely
-                slack[r, j] = min(wrong, either)
+def _second_order(adjoint, moved, by, across, sign, kinds, first, half, asked, error):  # type: ignore[no-untyped-def]
+    """Put the sums of absolute second derivatives by all points, times their half-widths, into [kinds, rows, points].
+
+    By points j and k they are `Re sum_i adjoint_i (d_ij conj(moved_ik) + d_ik conj(moved_ij)) + across_j across_k`.
+    """
+    count, points = len(kinds), asked.shape[1]
+    single = first[points] == points
+    into = np.empty(points)
+    for r in range(adjoint.shape[1]):
+        re, im = adjoint[0, r], adjoint[1, r]
+        for a in range(count):
+            for j in range(points):
+                error[a, r, j] = 0.0
+                if not asked[a, j] > 0:
+                    continue
+                for b in range(count):
+                    _times(sign * across[a, r, j], across[b, r], into)
+                    for i in range(first[j], first[j + 1]):
+                        one, other = (im[i], -re[i]) if kinds[a] else (re[i], im[i])
+                        _add_two(one, moved[b, 0, i], other, moved[b, 1, i], into)
+                    one, other, turn = (im, re, -1.0) if kinds[b] else (re, im, 1.0)
+                    if single:
+                        _add_products(one, by[a, 0, j], turn, other, by[a, 1, j], into)
+                    else:
+                        _add_by_point(one, by[a, 0, j], turn, other, by[a, 1, j], first, into)
+                    error[a, r, j] += _weighed(into, half[b])
 
 
 @compiled
-def _own_error(size, turn, cluster, added, b, reach, first, asked, error):  # type: ignore[no-untyped-def]
-    for r in range(error.shape[0]):
-        add = added[cluster[r]]
-        for j in range(error.shape[1]):
-            if asked[j] > 0:
-                for i in range(first[j], first[j + 1]):
-                    error[r, j] += size[r, i] * (b[i] + turn[r] * reach[i]) + add[i]
+def _times(factor, x, into):  # type: ignore[no-untyped-def]
+    for k in range(len(into)):
+        into[k] = factor * x[k]
+
+
+@compiled
+def _add_two(one, x, other, y, into):  # type: ignore[no-untyped-def]
+    for k in range(len(into)):
+        into[k] += one * x[k] + other * y[k]
+
+
+@compiled
+def _add_products(a, x, turn, b, y, into):  # type: ignore[no-untyped-def]
+    for k in range(len(into)):
+        into[k] += a[k] * x[k] + turn * (b[k] * y[k])
+
+
+@compiled
+def _add_by_point(a, x, turn, b, y, first, into):  # type: ignore[no-untyped-def]
+    for k in range(len(into)):
+        for i in range(first[k], first[k + 1]):
+            into[k] += a[i] * x[i] + turn * (b[i] * y[i])
+
+
+@compiled
+def _weighed(x, weight):  # type: ignore[no-untyped-def]
+    """Sum of |x| weight; in four parts, which a processor adds up side by side."""
+    whole = len(x) // 4 * 4
+    one, two, three, four = 0.0, 0.0, 0.0, 0.0
+    for k in range(0, whole, 4):
+        one += abs(x[k]) * weight[k]
+        two += abs(x[k + 1]) * weight[k + 1]
+        three += abs(x[k + 2]) * weight[k + 2]
+        four += abs(x[k + 3]) * weight[k + 3]
+    for k in range(whole, len(x)):
+        one += abs(x[k]) * weight[k]
+    return one + two + three + four

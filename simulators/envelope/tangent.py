@@ -44,36 +44,37 @@ class SectionTangent:
         self._heard = np.empty((6, 0), dtype=complex)
         self._busbar = self._couple() if self._coupled else []
 
-    def slopes(self, rows: SectionRows, section: int, turned: Complex, kind: int, *, own: bool = True) -> Floats:
-        """[rows, points] Derivatives of `Re(turned value)` by active (0) or reactive (1) power.
+    def moved(self, rows: SectionRows, section: int, kind: int) -> Complex:
+        """[rows, points] By how much values move with each point's active (0) or reactive (1) power.
 
         Args:
             rows: Rows of one section.
             section: Their section; the number of sections for those that are in none.
-            turned: [rows]
             kind: By which power.
-            own: Whether points of the section itself are asked; zeros stand there otherwise.
         """
-        layout = self._layout
-        result = np.zeros((len(turned), len(layout.points)))
-        part = layout.injectors_of(section)
-        weights, six = self._weights(rows, section, turned)
+        layout, part = self._layout, self._layout.injectors_of(section)
+        gain, points = rows.own, layout.points_of(section)
+        result = np.zeros((len(rows.offset), len(layout.points)), dtype=complex)
         if self._coupled:
-            np.matmul(six, self._busbar[kind], out=result)
-        points = layout.points_of(section)
-        if part.stop > part.start and own:
-            result[:, points] += weights @ self._by_own(section, kind)
-        elif part.stop > part.start:
-            result[:, points] = 0.0
+            gain = gain - rows.left @ self._right[:, part]
+            by_busbar = np.concatenate([rows.left, 1j * rows.left], axis=1)
+            if part.stop > part.start:
+                by_busbar += gain @ _joined(self._answers[section])
+            np.matmul(by_busbar, self._busbar[kind], out=result)
+        if part.stop > part.start:
+            result[:, points] += gain @ _joined(self._by_own(section, kind))
         return result
 
     def adjoint(self, rows: SectionRows, section: int, turned: Complex) -> Complex:
         """[rows, injectors] l such that `Re(turned value)` moves by `Re(l dI)` when dI is injected.
 
-        Arguments as in `slopes`.
+        Args:
+            rows: Rows of one section.
+            section: Their section.
+            turned: [rows]
         """
         weights, six = self._weights(rows, section, turned)
-        result: Complex = np.matmul(six, self._heard)
+        result = six @ self._heard if self._coupled else np.zeros((len(turned), len(self.mu)), dtype=complex)
         if weights.shape[1]:
             within = self._solve(section, weights.T, transposed=True).T
             result[:, self._layout.injectors_of(section)] += _functional(within)
@@ -145,4 +146,11 @@ def _functional(weights: Floats) -> Complex:
     """[rows, n] l of the functional `Re(l x)` with [rows, 2 n] weights of real and imaginary parts."""
     count = weights.shape[1] // 2
     result: Complex = weights[:, :count] - 1j * weights[:, count:]
+    return result
+
+
+def _joined(parts: Floats) -> Complex:
+    """[n, columns] Complex numbers of [2 n, columns] real, then imaginary parts."""
+    count = len(parts) // 2
+    result: Complex = parts[:count] + 1j * parts[count:]
     return result

@@ -10,10 +10,11 @@ from feederloop.simulators.envelope.certificate import Certifier
 from feederloop.simulators.envelope.corners import Corners, CornerValues
 from feederloop.simulators.envelope.rows import Rows, SectionRows
 from feederloop.simulators.envelope.tangent import SectionTangent
-from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
+from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.sections import absolute
 
-_UNBALANCE_DIRECTIONS = 12
+_DIRECTIONS = 12  # of what can turn round
+_IDLE = 0.1  # of what a conductor may carry
 _SAME_SLOPES = 0.1  # of the widths: boxes this much alike have the same slopes
 _ALL = slice(None)
 
@@ -120,14 +121,25 @@ def _voltages(certifier: Certifier) -> list[WatchedPart]:
 
 
 def _currents(certifier: Certifier) -> list[WatchedPart]:
-    """Currents of the phase conductors whose rating is known, along and against the phase's own voltage."""
+    """Currents of the phase conductors whose rating is known, along and against what active power makes them do.
+
+    Those of transformers, which several phases feed, and those that are far from zero without load are watched all
+    round.
+    """
     feeder, conductors = certifier.power_flow.feeder, certifier.conductors
-    phase = feeder.branches.row_phase[conductors.rows]
-    along = np.exp(-2j * np.pi / 3 * phase) * _low_voltage_turn(feeder)
+    rated, branches = np.isfinite(conductors.allowed_a), feeder.branches
+    made = branches.gain[conductors.rows] * (feeder.injector_share / feeder.w.conj())
+    axis = np.exp(0.5j * np.angle((made**2).sum(axis=1)))
+    is_trafo = np.array([name.startswith("trafo") for name in branches.names], dtype=bool)
+    idle = np.abs(branches.i0[conductors.rows]) > _IDLE * conductors.allowed_a
+    all_round = is_trafo[branches.row_branch[conductors.rows]] | idle
+    ways = np.exp(2j * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS)
     return [
-        WatchedPart(rows, section, 1.0, sign * along[rows.place], conductors.allowed_a[rows.place])
-        for sign in (1.0, -1.0)
-        for section, rows in enumerate(_some(certifier.currents, np.isfinite(conductors.allowed_a)))
+        WatchedPart(rows, section, 1.0, way * axis[rows.place], conductors.allowed_a[rows.place])
+        for number, way in enumerate(ways)
+        for section, rows in enumerate(
+            _some(certifier.currents, rated if number % (_DIRECTIONS // 2) == 0 else rated & all_round)
+        )
     ]
 
 
@@ -140,7 +152,7 @@ def _unbalance(certifier: Certifier) -> list[WatchedPart]:
     positive = [np.abs(rows.offset) for rows in _some(certifier.positive, watched)]
     return [
         WatchedPart(rows, section, 1.0, np.full(len(rows.offset), way), percent / 100.0 * positive[section])
-        for way in np.exp(2j * np.pi * np.arange(_UNBALANCE_DIRECTIONS) / _UNBALANCE_DIRECTIONS)
+        for way in np.exp(2j * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS)
         for section, rows in enumerate(_some(certifier.negative, watched))
     ]
 
@@ -188,7 +200,8 @@ class LinearModel:
             turned = part.sign * way.conj()
             value[rows] = (turned * phasor).real
             for kind in (0, 1):
-                by[kind, rows][:, layout.points] = tangent.slopes(part.rows, part.section, turned, kind)
+                moved = tangent.moved(part.rows, part.section, kind)
+                by[kind, rows][:, layout.points] = (turned[:, None] * moved).real
         return cls(by[0], by[1], value - by[0] @ p_kw - by[1] @ q_kvar)
 
 
@@ -285,9 +298,3 @@ def worst(by: Floats, low: Floats, high: Floats) -> Floats:
     """[rows] Greatest value of `by @ x` over low <= x <= high."""
     result: Floats = np.maximum(by, 0.0) @ high + np.minimum(by, 0.0) @ low
     return result
-
-
-def _low_voltage_turn(feeder: Feeder) -> complex:
-    """The angle by which the low-voltage side's phase a is turned against the source."""
-    first = feeder.w[0] * np.exp(2j * np.pi / 3 * feeder.injector_phase[0])
-    return complex(first / abs(first))
