@@ -8,6 +8,7 @@ from feederloop.simulators.envelope.allocation import RULES, Packing, allocate, 
 from feederloop.simulators.envelope.box import Box, Interval, Limits
 from feederloop.simulators.envelope.certificate import Certificate, Certifier
 from feederloop.simulators.envelope.corner import corner_limits
+from feederloop.simulators.envelope.proving import Allocated, Prover
 from feederloop.simulators.envelope.watched import LinearModel, RobustModel, Watched, WorstCorners
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Floats, Ints
@@ -18,19 +19,11 @@ _CORRECTIONS = 3
 _ANY_KW = 1e-6
 # Boxes that are this much alike, as a share of the widths, are proven at once; where feeders act on each other, what
 # that costs in tightness counts.
-_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.005
-_FAR_OVER = 0.1  # of the distance between the voltage limits, or of what is allowed
-_TIGHTENINGS = 12
-_SHRINK_BY = 0.15  # of the limits
-_GROWN_BACK = 2  # halvings of that
-_AHEAD = 1.02, 1.5  # of what the proof is over by: at first, and where that was not enough
+_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.003
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
-_WORTH_IT = 0.002
 _ROWS_AT_ONCE = 24
-_A_LITTLE = np.array([2e-4, 2e-4, 1e-5])  # volt, volt, share
-_WATCHED_MARGIN = (
-    0.25  # rows with less than this share of the distance between limit and no load left are solved exactly
-)
+# Rows with less than this share of the distance between limit and no load left are solved exactly.
+_WATCHED_MARGIN = 0.25
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ class EnvelopeController:
         if idle is None:
             raise InputError("the network has no power-flow solution without load", key="network")
         self._idle = idle
-        self._far_over = _FAR_OVER * np.array([limits.v_max_v - limits.v_min_v] * 2 + [1.0])
+        self._prover = Prover(self.certifier, self._watched, self._allocated)
         self.forget()
         # What is compiled at its first call is compiled now, not in somebody's step.
         nobody = nothing.astype(bool)
@@ -123,7 +116,7 @@ class EnvelopeController:
         """
         self._model = RobustModel(self._watched, self._idle)
         self._binding: Ints = np.empty(0, dtype=np.int64)
-        self._learned = np.zeros(3)
+        self._prover.forget()
         self._last = np.empty(0)
         self.certifier.forget()
 
@@ -144,7 +137,7 @@ class EnvelopeController:
             return self._proven(packing, allocated, stated)
         return replace(_published(*allocated), blame=self._blame_if_shut(interval, allocated[0]))
 
-    def _corrected(self, interval: Interval) -> tuple[Packing, tuple[Floats, bool]]:
+    def _corrected(self, interval: Interval) -> tuple[Packing, Allocated]:
         """Return the packing problem whose rows are right at the worst corners of its own solution, and that."""
         watched, model = self._watched, self._model
         nothing = self._box(interval, np.zeros(2 * len(interval.p_kw)))
@@ -163,76 +156,13 @@ class EnvelopeController:
                 return packing, (limits, cut)
         return packing, self._allocated(packing)
 
-    def _proven(self, packing: Packing, allocated: tuple[Floats, bool], interval: Interval) -> Published:
-        """Prove the box; while the proof fails, keep what is over away from the limits and share out again."""
-        unproven, _ = allocated
-        tight, shrink, ahead, proven = self._learned.copy(), 1.0, _AHEAD[0], None
-        for _ in range(_TIGHTENINGS + 1):
-            limits, cut = self._allocated(self._tightened(packing, tight)) if tight.any() else allocated
-            limits = limits * shrink
-            cut = cut or self._cuts(packing, limits)
-            box = self._box(interval, limits)
-            if proven is not None and not self.certifier.knows(box):
-                break
-            certificate = self.certifier.certify(box, interval.volt_var_kva)
-            over = self._over(certificate)
-            if certificate.certified:
-                # In a smaller box the proof is tighter, so that some room may be left. It is given back, once, where no
-                # other proof is needed for that, which might be as loose as before.
-                left = np.clip(-0.9 * over, 0.0, tight)
-                given_back, proven = proven is not None, (limits, cut, certificate, tight)
-                if given_back or (left < _WORTH_IT * self._far_over).all():
-                    break
-                tight = tight - left
-            elif proven is not None:
-                break
-            # Far over, the bound is loose because the box is wide; to tighten by all of it would shut everybody out.
-            elif not (over < self._far_over).all():
-                shrink = max(shrink - _SHRINK_BY, _SHRINK_BY / 3)
-            else:
-                tight = tight + ahead * np.maximum(over, 0.0) + np.where(over > 0, _A_LITTLE, 0.0)
-                ahead = _AHEAD[1]
-        limits, cut, certificate, tight = proven or (limits, cut, certificate, tight)
-        if proven is not None and shrink < 1.0 and ahead == _AHEAD[0]:
-            limits, certificate = self._grown_back(limits, shrink, certificate, interval)
-            cut = self._cuts(packing, limits)
-        # What the proof needed this time it will need again, or nearly.
-        self._learned, self._last = tight, limits
-        blame = "" if certificate.certified else self._passive_blame(interval)
-        cost_kw = float(unproven.sum() - limits.sum())
-        return replace(_published(limits, cut), certificate=certificate, proof_cost_kw=cost_kw, blame=blame)
-
-    def _grown_back(
-        self, limits: Floats, shrink: float, certificate: Certificate, interval: Interval
-    ) -> tuple[Floats, Certificate]:
-        """Return the widest limits proven between a share that holds and one that failed, and their proof."""
-        whole, step = limits / shrink, _SHRINK_BY
-        for _ in range(_GROWN_BACK):
-            step /= 2
-            wider = whole * (shrink + step)
-            tried = self.certifier.certify(self._box(interval, wider), interval.volt_var_kva)
-            if tried.certified:
-                limits, certificate, shrink = wider, tried, shrink + step
-        return limits, certificate
-
-    @staticmethod
-    def _cuts(packing: Packing, limits: Floats) -> bool:
-        """Whether some inflexible demand does not fit into limits."""
-        return bool((limits < np.minimum(packing.floor, packing.cap) - 1e-9).any())
-
-    def _tightened(self, packing: Packing, tight: Floats) -> Packing:
-        """Return the packing with room kept: volts above and below, and a share of what else is limited."""
-        watched = self._watched
-        volts = np.where(watched.sign > 0, tight[0], tight[1])
-        return replace(packing, b=packing.b - np.where(watched.is_voltage, volts, tight[2] * watched.limit))
-
-    def _over(self, certificate: Certificate) -> Floats:
-        """By how many volts the proven bounds are over and under, and by which share of what is allowed."""
-        limits = self._inner
-        over_share = certificate.loading_max_percent / 100.0 - 1.0
-        if limits.vuf_percent is not None:
-            over_share = max(over_share, certificate.vuf_max_percent / limits.vuf_percent - 1.0)
-        return np.array([certificate.v_max_v - limits.v_max_v, limits.v_min_v - certificate.v_min_v, over_share])
+    def _proven(self, packing: Packing, allocated: Allocated, interval: Interval) -> Published:
+        tried = self._prover.prove(packing, allocated, interval)
+        self._last = tried.limits
+        blame = "" if tried.certificate.certified else self._passive_blame(interval)
+        cost_kw = float(allocated[0].sum() - tried.limits.sum())
+        published = _published(tried.limits, tried.cut)
+        return replace(published, certificate=tried.certificate, proof_cost_kw=cost_kw, blame=blame)
 
     def _blame_if_shut(self, interval: Interval, limits: Floats) -> str:
         return "" if limits.any() else self._passive_blame(interval)
@@ -269,7 +199,7 @@ class EnvelopeController:
             weight=claims * np.tile(interval.weight, 2),
         )
 
-    def _allocated(self, packing: Packing) -> tuple[Floats, bool]:
+    def _allocated(self, packing: Packing) -> Allocated:
         """Return the rule's limits, and whether some inflexible demand had to be cut."""
         wanted = np.minimum(packing.floor, packing.cap)
         floor = feasible_floor(replace(packing, floor=wanted))

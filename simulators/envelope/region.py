@@ -12,7 +12,6 @@ from feederloop.simulators.envelope.rows import SectionRows
 from feederloop.simulators.envelope.slopes import Slopes
 from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
-from feederloop.simulators.grid.sections import absolute
 
 if TYPE_CHECKING:
     from feederloop.simulators.envelope.certificate import Certifier
@@ -21,7 +20,7 @@ _REFINEMENTS = 6
 _REFINED_AT_MOST = 24  # groups of alike rows, for each section
 _ALIKE = 0.9
 _CHARGED = 0.1  # of what a bound is loose by: how much may be charged for ends that are not quite proven
-_LOOSE = 0.02  # volt or ampere
+_LOOSE = 0.005  # volt or ampere
 NEAR = 0.004  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
 
 
@@ -138,8 +137,12 @@ class Region:
                 budget = _CHARGED * (bounds.upper[first] - bounds.found[first])
                 cheapest = np.argsort(cost, kind="stable")
                 fixed = cheapest[np.cumsum(cost[cheapest]) <= budget]
-            same = corners.end[np.ix_(loose, fixed)] == corners.end[first, fixed]
-            alike = (same.mean(axis=1) >= _ALIKE) & (slack[np.ix_(loose, fixed)] @ half[fixed] <= 2 * budget)
+            if len(fixed) <= np.count_nonzero(self._fixed):
+                loose = loose[loose != first]
+                continue
+            some = np.ix_(loose, fixed)
+            same = corners.end[some] == corners.end[first, fixed]
+            alike = (same.mean(axis=1) >= _ALIKE) & (slack[some] @ half[fixed] <= 2 * budget)
             members, loose = loose[alike], loose[~alike]
             pattern = np.zeros_like(self._fixed)
             pattern[fixed] = np.where(same[alike].all(axis=0), corners.end[first, fixed], 0)

@@ -9,7 +9,6 @@ from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats, Ints
 from feederloop.simulators.grid.sections import Sections, absolute, following
 
-
 _SMALL_A = 100.0  # idle currents much below this need no groups of their own
 
 
@@ -98,7 +97,7 @@ class Conductors:
 
     @classmethod
     def of(cls, gain: Complex, i0: Complex, allowed_a: Floats) -> "Conductors":
-        """Group [rows] conductors with gains alike to six digits of the greatest, and idle currents to four of theirs."""
+        """Group [rows] conductors whose gains agree to six digits of the greatest, and idle currents to four."""
         scale, idle_scale = np.abs(gain).max(initial=1e-300), np.abs(i0).max(initial=1e-300)
         idle = np.round(np.stack([i0.real, i0.imag], axis=1) / max(idle_scale, _SMALL_A), 4)
         rounded = np.round(np.concatenate([gain.real, gain.imag], axis=1) / scale, 6)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosure
 from feederloop.simulators.envelope.layout import Layout
 from feederloop.simulators.envelope.rows import SectionRows
+from feederloop.simulators.envelope.second_order import SecondOrder
 from feederloop.simulators.envelope.series import Series
-from feederloop.simulators.grid.columns import parts_of
 from feederloop.simulators.grid.feeder import Complex, Floats
 from feederloop.simulators.grid.sections import absolute
 
@@ -56,12 +55,10 @@ class Slopes:
         self._beyond = layout.unit * (radius**2 / (volt**2 * room) + enclosure.beyond_v / volt**2)
         self._reach = layout.unit / room
         self._series = Series(size, self._most)
-        self._answer = -layout.unit / enclosure.v.conj() ** 2
-        self._moved = np.stack([parts_of(moved) for moved in enclosure.moved])
-        self._moved_size = [absolute(moved) for moved in enclosure.moved]
-        self._by = np.ascontiguousarray(self._moved.transpose(0, 1, 3, 2))
+        self._moved = [absolute(moved) for moved in enclosure.moved]
         self._half = np.stack([enclosure.half[kind] for kind in enclosure.kinds])
         self._asked = np.stack([self._fixed[kind] == 0 for kind in enclosure.kinds]) * self._half
+        self._second = SecondOrder(layout, enclosure, self._asked)
         self._point = np.repeat(np.arange(len(layout.points)), np.diff(layout.first))
 
     def valid(self) -> bool:
@@ -108,11 +105,7 @@ class Slopes:
         if way is None:
             np.stack([(turned[:, None] * by).imag for by in moved], out=across)
             across /= np.sqrt(absolute(value))[:, None]
-        error = np.empty_like(across)
-        _second_order(
-            parts_of(adjoint * self._answer), self._moved, self._by, across, sign, np.array(enclosure.kinds),
-            self._layout.first, self._half, self._asked, error,
-        )  # fmt: skip
+        error = self._second.sums(adjoint, across, sign)
         error += self._beyond_second_order(rows, section, value, moved, adjoint, across if way is None else None)
         return {
             kind: ((turned[:, None] * by).real, part)
@@ -137,15 +130,13 @@ class Slopes:
             by_injector += turning.sum(axis=0)[:, None] * self._currents(self._gain(rows, section))
         result = np.empty((len(moved), len(length), len(self._layout.points)))
         result[:] = np.add.reduceat(by_injector, self._layout.first[:-1], axis=1)
-        for into, by, size in zip(result, moved, self._moved_size, strict=True):
+        for into, by, size in zip(result, moved, self._moved, strict=True):
             into += by_voltage @ size
             if turning is not None:
                 into += turning[0][:, None] * absolute(by)
         return result
 
-    def _turning(
-        self, rows: SectionRows, section: int, value: Complex, moved: list[Complex], across: Floats
-    ) -> Floats:
+    def _turning(self, rows: SectionRows, section: int, value: Complex, moved: list[Complex], across: Floats) -> Floats:
         """[2, rows] How far the values' directions turn beyond the first order, and by it."""
         enclosure, size = self._enclosure, absolute(value)
         rest = self._size.of_rows(rows, self._layout.injectors_of(section), enclosure.beyond_a)
@@ -173,72 +164,3 @@ class Slopes:
         """[rows, injectors] Bounds of the [rows, injectors] weighed change of the currents' derivatives."""
         moving = self._series.summed(weight * self._change) * self._reach
         return weight * self._turned + moving + self._answered(weight * self._most)
-
-
-@compiled
-def _second_order(adjoint, moved, by, across, sign, kinds, first, half, asked, error):  # type: ignore[no-untyped-def]
-    """Put the sums of absolute second derivatives by all points, times their half-widths, into [kinds, rows, points].
-
-    By points j and k they are `Re sum_i adjoint_i (d_ij conj(moved_ik) + d_ik conj(moved_ij)) + across_j across_k`.
-    """
-    count, points = len(kinds), asked.shape[1]
-    single = first[points] == points
-    into = np.empty(points)
-    for r in range(adjoint.shape[1]):
-        re, im = adjoint[0, r], adjoint[1, r]
-        for a in range(count):
-            for j in range(points):
-                error[a, r, j] = 0.0
-                if not asked[a, j] > 0:
-                    continue
-                for b in range(count):
-                    _times(sign * across[a, r, j], across[b, r], into)
-                    for i in range(first[j], first[j + 1]):
-                        one, other = (im[i], -re[i]) if kinds[a] else (re[i], im[i])
-                        _add_two(one, moved[b, 0, i], other, moved[b, 1, i], into)
-                    one, other, turn = (im, re, -1.0) if kinds[b] else (re, im, 1.0)
-                    if single:
-                        _add_products(one, by[a, 0, j], turn, other, by[a, 1, j], into)
-                    else:
-                        _add_by_point(one, by[a, 0, j], turn, other, by[a, 1, j], first, into)
-                    error[a, r, j] += _weighed(into, half[b])
-
-
-@compiled
-def _times(factor, x, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        into[k] = factor * x[k]
-
-
-@compiled
-def _add_two(one, x, other, y, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        into[k] += one * x[k] + other * y[k]
-
-
-@compiled
-def _add_products(a, x, turn, b, y, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        into[k] += a[k] * x[k] + turn * (b[k] * y[k])
-
-
-@compiled
-def _add_by_point(a, x, turn, b, y, first, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        for i in range(first[k], first[k + 1]):
-            into[k] += a[i] * x[i] + turn * (b[i] * y[i])
-
-
-@compiled
-def _weighed(x, weight):  # type: ignore[no-untyped-def]
-    """Sum of |x| weight; in four parts, which a processor adds up side by side."""
-    whole = len(x) // 4 * 4
-    one, two, three, four = 0.0, 0.0, 0.0, 0.0
-    for k in range(0, whole, 4):
-        one += abs(x[k]) * weight[k]
-        two += abs(x[k + 1]) * weight[k + 1]
-        three += abs(x[k + 2]) * weight[k + 2]
-        four += abs(x[k + 3]) * weight[k + 3]
-    for k in range(whole, len(x)):
-        one += abs(x[k]) * weight[k]
-    return one + two + three + four

@@ -74,7 +74,9 @@ class SectionTangent:
             turned: [rows]
         """
         weights, six = self._weights(rows, section, turned)
-        result = six @ self._heard if self._coupled else np.zeros((len(turned), len(self.mu)), dtype=complex)
+        result: Complex = np.zeros((len(turned), len(self.mu)), dtype=complex)
+        if self._coupled:
+            np.matmul(six, self._heard, out=result)
         if weights.shape[1]:
             within = self._solve(section, weights.T, transposed=True).T
             result[:, self._layout.injectors_of(section)] += _functional(within)
