@@ -117,7 +117,15 @@ TABLES: Mapping[str, TableContent] = {
         ("time", "branch"),
         {f"loading_{phase}_percent": f"current of phase {phase} of what is allowed" for phase in "abc"},
     ),
-    "envelope": TableContent("market interval and prosumer", _PER_INTERVAL, _LIMITS),
+    "envelope": TableContent(
+        "market interval and prosumer",
+        _PER_INTERVAL,
+        {
+            **_LIMITS,
+            "q_low_kvar": "least reactive power that published limits allow for, besides a volt-var inverter's",
+            "q_high_kvar": "most reactive power that published limits allow for",
+        },
+    ),
     "certificate": TableContent(
         "market interval",
         ("interval_start",),

@@ -31,7 +31,8 @@ app = typer.Typer(
     cls=_PublishByDefault,
     no_args_is_help=True,
     help="Operating envelopes without a scenario: `feederloop envelope NETWORK POINTS.csv --out DIR` publishes them, "
-    "`feederloop envelope check NETWORK POINTS.csv ENVELOPES.csv` proves or refutes any.",
+    "`feederloop envelope check NETWORK POINTS.csv ENVELOPES.csv` proves or refutes any, "
+    "`feederloop envelope of-run RUN` makes these files of a run.",
 )
 
 NetworkName = Annotated[
@@ -169,6 +170,20 @@ def check(
         results.write(out, checked=True)
     print_checked(results)
     raise typer.Exit(DONE if results.certified else NOT_SAFE)
+
+
+@app.command("of-run")
+def of_run(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run whose scheme has envelopes.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where network.json, points.csv and envelopes.csv go.")],
+    debug: Debug = False,
+) -> None:
+    """Write a run's network, homes and envelopes as files that `envelope check` and `envelope publish` read."""
+    from feederloop.coupling.envelope_of_run import write_files
+    from feederloop.coupling.envelope_screen import print_files
+    from feederloop.coupling.results import open_run
+
+    print_files(write_files(open_run(run), out))
 
 
 def _stated(*values: float | None) -> "StatedLimits":

@@ -39,6 +39,7 @@ class IntervalResult:
         forecast_violations: What the forecast itself would break.
         held_below_forecast: Connection points whose limits are narrower than their forecast.
         floor_cut: Some inflexible demand did not fit.
+        proof_cost_kw: By how much the proof lowered the sum of what the rule had shared out.
         seconds: Time it took.
     """
 
@@ -52,6 +53,7 @@ class IntervalResult:
     forecast_violations: tuple[Violation, ...]
     held_below_forecast: tuple[str, ...]
     floor_cut: bool = False
+    proof_cost_kw: float = 0.0
     seconds: float = 0.0
 
 
@@ -144,6 +146,7 @@ class EnvelopeResults:
             "corners": certificate.corners,
             "seconds": interval.seconds,
             "floor_cut": interval.floor_cut,
+            "proof_cost_kw": interval.proof_cost_kw,
             "held_below_forecast": list(interval.held_below_forecast),
             "forecast_violations": [self._violation(violation) for violation in interval.forecast_violations],
             "violations": [self._violation(violation) for violation in interval.violations],

@@ -1,6 +1,7 @@
 """What the command line shows of envelopes: a table of intervals, counterexamples, and what has to be said beside."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from feederloop.coupling.envelope_of_run import RunFiles
 from feederloop.coupling.envelope_results import (
     CERTIFICATE_FILE,
     CERTIFIED,
@@ -20,9 +22,12 @@ from feederloop.coupling.envelope_results import (
     IntervalResult,
 )
 from feederloop.simulators.envelope.counterexample import Violation
+from feederloop.simulators.envelope.stated import StatedLimits
 
 _SHOWN_ROWS = 48
 _SHOWN_USERS = 12
+_WORTH_SAYING = 1e-4
+_VOLTS = ("v_min_v", "v_max_v")
 _FILE_WIDTH = 140
 _STYLES = {CERTIFIED: "green", REFUTED: "bold red", IMPOSSIBLE: "bold red", NOT_PROVEN: "yellow"}
 _QUANTITIES = {
@@ -41,6 +46,7 @@ def print_published(results: EnvelopeResults, folder: Path) -> None:
     if len(results.intervals) == 1 and results.intervals[0].verdict != IMPOSSIBLE:
         console.print(_limits_table(results, results.intervals[0]))
     console.print(_intervals_table(results, "Envelopes"))
+    _print_proof_cost(console, results)
     _print_about_forecasts(console, results)
     for verdict, heading in (
         (IMPOSSIBLE, "no envelope: the passive customers alone break a limit"),
@@ -49,6 +55,20 @@ def print_published(results: EnvelopeResults, folder: Path) -> None:
         _print_worst(console, results, verdict, heading)
     for name in (ENVELOPES_FILE, CERTIFICATE_FILE):
         console.print(Text(str(folder / name)), soft_wrap=True)
+
+
+def print_files(files: RunFiles) -> None:
+    """Print what was written of a run, and how to go on."""
+    console, _ = _consoles()
+    stated, usual = asdict(files.limits.in_full), asdict(StatedLimits().in_full)
+    options = "".join(
+        f" --{name.removesuffix('_v').replace('_', '-') if name in _VOLTS else name.replace('_', '-')} {value:g}"
+        for name, value in stated.items()
+        if value != usual[name]
+    )
+    names = f"{files.network} {files.points}"
+    for command in (f"envelope check {names} {files.envelopes}{options}", f"envelope {names} --out DIR{options}"):
+        console.print(Text(f"feederloop {command}"), soft_wrap=True)
 
 
 def print_checked(results: EnvelopeResults) -> None:
@@ -115,6 +135,16 @@ def _intervals_table(results: EnvelopeResults, title: str) -> Table:
     if len(results.intervals) > _SHOWN_ROWS:
         table.add_row(f"… {len(results.intervals) - _SHOWN_ROWS} more", *[""] * 5)
     return table
+
+
+def _print_proof_cost(console: Console, results: EnvelopeResults) -> None:
+    """Say by how much the proof lowered the limits, where it did."""
+    cost_kw = sum(interval.proof_cost_kw for interval in results.intervals)
+    left_kw = sum(
+        np.nansum(interval.export_limit_kw) + np.nansum(interval.import_limit_kw) for interval in results.intervals
+    )
+    if (share := cost_kw / max(cost_kw + left_kw, 1e-9)) >= _WORTH_SAYING:
+        console.print(Text(f"The proof lowered the limits by {100 * share:.2f} % of their sum"), soft_wrap=True)
 
 
 def _total(limit_kw: np.ndarray) -> str:

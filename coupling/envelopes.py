@@ -228,7 +228,12 @@ def _published(judge: Judged, search: Search, controller: EnvelopeController, ta
             verdict, violations = IMPOSSIBLE, passive
             export_kw = import_kw = np.where(interval.active, np.nan, 0.0)
     result = _result(judge, search, task, (export_kw, import_kw), certificate, verdict, violations)
-    return replace(result, floor_cut=published.floor_cut, seconds=time.perf_counter() - began)
+    return replace(
+        result,
+        floor_cut=published.floor_cut,
+        proof_cost_kw=published.proof_cost_kw,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _checked(judge: Judged, search: Search, certifier: Certifier, task: _Task) -> IntervalResult:

@@ -135,7 +135,8 @@ class _Tables:
         settlement = await self._per_prosumer("settlement", SETTLEMENT_COLUMNS, **settled)
         self._send(actors.account, settlement, *SETTLEMENT_COLUMNS)
         if actors.limits:
-            limits = ("export_limit_kw", "import_limit_kw")
+            band = () if actors.controller is None else ("q_low_kvar", "q_high_kvar")
+            limits = ("export_limit_kw", "import_limit_kw", *band)
             envelope = await self._per_prosumer("envelope", limits, **(settled | {"stamp_offset_s": 0}))
             self._send(actors.limits, envelope, *limits)
         if actors.controller is not None:

@@ -1,6 +1,6 @@
 """The DSO's envelope controller: allocate limits, correct them on the exact power flow, prove the result."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class Published:
         certificate: The proof, if asked for.
         proof_cost_kw: By how much the proof lowered the sum of all limits.
         blame: Where passive customers alone break a limit: which limit, where. No envelope can help that.
+        q_low_kvar: [points] Lowest reactive power that the limits allow for, besides what volt-var inverters supply.
+        q_high_kvar: [points] Highest.
     """
 
     export_limit_kw: Floats
@@ -68,6 +70,8 @@ class Published:
     certificate: Certificate | None = None
     proof_cost_kw: float = 0.0
     blame: str = ""
+    q_low_kvar: Floats = field(default_factory=lambda: np.empty(0))
+    q_high_kvar: Floats = field(default_factory=lambda: np.empty(0))
 
 
 class EnvelopeController:
@@ -127,15 +131,18 @@ class EnvelopeController:
             interval: What is known of the connection points.
             binding: Whether these limits will hold; of an outlook, nothing is proven yet.
         """
-        stated = interval
+        published = self._published(interval, binding)
+        return replace(published, q_low_kvar=interval.q_low_kvar, q_high_kvar=interval.q_high_kvar)
+
+    def _published(self, stated: Interval, binding: bool) -> Published:
         interval = stated.with_volt_var(self._inner.v_min_v, self._inner.v_max_v)
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
-            return replace(_published(limits, cut=False), blame=self._blame_if_shut(interval, limits))
+            return replace(_plain(limits, cut=False), blame=self._blame_if_shut(interval, limits))
         packing, allocated = self._corrected(interval)
         if binding and self.options.safety == "certified":
             return self._proven(packing, allocated, stated)
-        return replace(_published(*allocated), blame=self._blame_if_shut(interval, allocated[0]))
+        return replace(_plain(*allocated), blame=self._blame_if_shut(interval, allocated[0]))
 
     def _corrected(self, interval: Interval) -> tuple[Packing, Allocated]:
         """Return the packing problem whose rows are right at the worst corners of its own solution, and that."""
@@ -161,7 +168,7 @@ class EnvelopeController:
         self._last = tried.limits
         blame = "" if tried.certificate.certified else self._passive_blame(interval)
         cost_kw = float(allocated[0].sum() - tried.limits.sum())
-        published = _published(tried.limits, tried.cut)
+        published = _plain(tried.limits, tried.cut)
         return replace(published, certificate=tried.certificate, proof_cost_kw=cost_kw, blame=blame)
 
     def _blame_if_shut(self, interval: Interval, limits: Floats) -> str:
@@ -224,6 +231,6 @@ class EnvelopeController:
             kept = np.union1d(kept, most)
 
 
-def _published(limits: Floats, cut: bool) -> Published:
+def _plain(limits: Floats, cut: bool) -> Published:
     export, load = np.split(limits, 2)
     return Published(export, load, cut)

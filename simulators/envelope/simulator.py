@@ -19,6 +19,7 @@ LISTS_IN = (
     "household_p_kw", "household_p_low_kw", "household_q_kvar", "export_request_kw", "import_request_kw",
     "import_need_kw",
 )  # fmt: skip
+LISTS_OUT = ("export_limit_kw", "import_limit_kw", "q_low_kvar", "q_high_kvar")
 META: Meta = {
     "api_version": "3.0",
     "type": "time-based",
@@ -27,7 +28,7 @@ META: Meta = {
             "public": True,
             "params": ["sites"],
             "attrs": [
-                *LISTS_IN, "export_limit_kw", "import_limit_kw",
+                *LISTS_IN, *LISTS_OUT,
             ],
         },
         "Controller": {
@@ -145,8 +146,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
         """Return what was asked for."""
         outlook = [self._limits[k] for k in range(self._now, self._now + self._horizon)]
         lists = {
-            "export_limit_kw": np.stack([published.export_limit_kw for published in outlook], axis=1).tolist(),
-            "import_limit_kw": np.stack([published.import_limit_kw for published in outlook], axis=1).tolist(),
+            attr: np.stack([getattr(published, attr) for published in outlook], axis=1).tolist() for attr in LISTS_OUT
         }
         row = {name: number for number, name in enumerate(self._names)}
         binding = self._binding(outlook[min(1, len(outlook) - 1)])
