@@ -19,14 +19,16 @@ def examples(language: str) -> list[str]:
 
 @pytest.mark.usefixtures("at_work")
 def test_the_commands_of_the_guide(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    codes, shown = [], ""
-    for command in examples("console"):
+    codes, screens = [], []
+    for command in "".join(examples("console")).splitlines():
         monkeypatch.setattr(sys, "argv", shlex.split(command.removeprefix("$ ")))
         with pytest.raises(SystemExit) as caught:
             cli.main()
         codes.append(caught.value.code)
-        shown = capsys.readouterr().out
-    assert codes == [0, 0, 1]
+        screens.append(capsys.readouterr().out)
+    assert codes == [0, 0, 1, 0, 0, 1]
+    shown = screens[2]
+    assert "refuted" in screens[-1]
     published, refuted = examples("text")
     given = pd.read_csv(Path("published/envelopes.csv"))
     Path("guide.csv").write_text(published, encoding="utf-8")
