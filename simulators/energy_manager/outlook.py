@@ -139,7 +139,7 @@ def look_ahead(
         discharge_limit_kw=sites.ev_discharge_kw[:, None] * here,
         buy_price_per_kwh=np.broadcast_to(prices[0], shape),
         sell_price_per_kwh=np.broadcast_to(prices[1], shape),
-        wear_per_kwh=_wear(sites, feed_in_per_kwh, curtailment_per_kwh),
+        wear_per_kwh=_wear(sites, feed_in_per_kwh, curtailment_per_kwh, here),
         initial_kwh=np.clip(vehicles.energy_kwh, 0.0, sites.ev_capacity_kwh),
         target_kwh=_target(sites, vehicles, float(starts_s[0]), float(starts_s[-1]) + interval_s),
         capacity_kwh=sites.ev_capacity_kwh,
@@ -156,15 +156,17 @@ def charging_room(sites: Sites, beliefs: Beliefs, firm_pv_share: float) -> np.nd
     return np.where(power < sites.charger_min_kw[:, None], 0.0, power)
 
 
-def _wear(sites: Sites, feed_in_per_kwh: np.ndarray, curtailment_per_kwh: float) -> np.ndarray:
+def _wear(sites: Sites, feed_in_per_kwh: np.ndarray, curtailment_per_kwh: float, here: np.ndarray) -> np.ndarray:
     """Return the wear per discharged kWh, raised to where charging and discharging at once never pays.
 
-    Discharging d while charging d/η² leaves the battery as it is and consumes d·(1/η² - 1). That earns at most the
-    price of getting rid of energy, which is the negative of the feed-in price or the penalty on unused sun.
+    Discharging d while charging d/η² leaves the battery as it is and consumes d·(1/η² - 1); discharging d while
+    charging d makes room for as much in an interval to come. Either earns at most the highest price of getting rid of
+    energy from now on while the vehicle is there: the negative of the feed-in price, or the penalty on unused sun.
     """
     burnt = 1.0 / sites.ev_efficiency**2 - 1.0
-    riddance = np.maximum(-feed_in_per_kwh, curtailment_per_kwh)
-    least = burnt[:, None] * riddance[None, :] + _LEAST_WEAR_PER_KWH
+    riddance = np.where(here > 0.0, np.maximum(-feed_in_per_kwh, curtailment_per_kwh), curtailment_per_kwh)
+    to_come = np.maximum.accumulate(riddance[:, ::-1], axis=1)[:, ::-1]
+    least = burnt[:, None] * to_come + _LEAST_WEAR_PER_KWH
     wear: np.ndarray = np.maximum(sites.ev_wear_per_kwh[:, None], least)
     return wear
 
