@@ -178,6 +178,8 @@ def max_total(packing: Packing) -> Floats:
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
+    # Rows are dense: the search for what can be removed takes as long as solving.
+    highs.setOptionValue("presolve", "off")
     highs.passModel(model)
     highs.run()
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:

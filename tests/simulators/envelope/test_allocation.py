@@ -18,7 +18,8 @@ def packings(draw, floors=True, max_limits=8):
     """Random packing problems whose floors fit: some rows and limits without a bound, some caps and rooms of zero."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     rows, limits = draw(st.integers(0, 6)), draw(st.integers(1, max_limits))
-    a = rng.uniform(0, 2, (rows, limits)) * (rng.random((rows, limits)) < 0.7)
+    # A coefficient near zero turns the tolerance of a linear programme into a visible piece of a limit.
+    a = rng.uniform(0.05, 2, (rows, limits)) * (rng.random((rows, limits)) < 0.7)
     cap = rng.uniform(0, 10, limits) * (rng.random(limits) < 0.9)
     floor = cap * rng.uniform(0, 1, limits) * (rng.random(limits) < 0.4) if floors else np.zeros(limits)
     b = a @ floor + rng.uniform(0, 8, rows) * (rng.random(rows) < 0.9)
