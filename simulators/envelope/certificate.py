@@ -14,7 +14,7 @@
 Rows that simple bounds keep away from the limits never get to step 2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Certificate:
         looseness_v: Where voltages come within 1 V of a limit, how far the proven bound is from the worst corner found.
         rows: Rows that needed the interval Jacobian.
         corners: Distinct corners solved.
+        point_v: [points], twice: lowest and highest voltages proven, where inverters answer to them.
     """
 
     certified: bool
@@ -66,6 +67,7 @@ class Certificate:
     looseness_v: float = np.inf
     rows: int = 0
     corners: int = 0
+    point_v: tuple[Floats, Floats] | None = field(default=None, compare=False, repr=False)
 
 
 class Certifier:
@@ -210,6 +212,7 @@ class Certifier:
             if extremes is None:
                 break
             low, high = self._of_points(extremes)
+            certificate = replace(certificate, point_v=(low, high))
         return certificate
 
     def _voltages_that_close(self, box: Box, rated_kva: Floats) -> tuple[Floats, Floats]:
