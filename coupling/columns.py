@@ -49,6 +49,7 @@ TABLES: Mapping[str, TableContent] = {
             "pv_tilt_deg": "from horizontal",
             "pv_azimuth_deg": "clockwise from north, 180 is south",
             "inverter_kva": "apparent power of the inverter",
+            "volt_var_kva": "the same if it supplies reactive power by its voltage, 0 if not and of a bench's device",
             "ev_capacity_kwh": "usable battery, 0 for no vehicle",
             "ev_charge_kw": "rating of the charger",
             "ev_discharge_kw": "discharging power, 0 for none",
@@ -123,7 +124,7 @@ TABLES: Mapping[str, TableContent] = {
         {
             **_LIMITS,
             "q_low_kvar": "least reactive power that published limits allow for, besides a volt-var inverter's",
-            "q_high_kvar": "most reactive power that published limits allow for",
+            "q_high_kvar": "most reactive power that published limits allow for, besides a volt-var inverter's",
         },
     ),
     "certificate": TableContent(

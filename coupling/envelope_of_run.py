@@ -7,8 +7,8 @@ import numpy as np
 import pandapower as pp
 import pandas as pd
 
+from feederloop.coupling.network_of_run import without_volt_var
 from feederloop.coupling.results import Run
-from feederloop.coupling.scenario import Scenario
 from feederloop.coupling.scenario.load import scenario_from
 from feederloop.simulators.envelope.stated import StatedLimits
 from feederloop.simulators.grid.networks import LOAD_TABLES, load_network
@@ -35,14 +35,14 @@ def write_files(run: Run, folder: Path) -> RunFiles:
     """Write the three files of a run whose scheme has envelopes.
 
     Active power is the mean of what was measured in each interval, reactive power what the limits allow for. Where they
-    do not say that, or inverters supply it by their voltage, it is anywhere between the least and the most measured.
+    do not say that it is anywhere between the least and the most measured.
 
     Raises:
         InputError: The run has no envelopes, or its files cannot be read.
     """
     envelopes = run.table("envelope").dropna(subset=["export_limit_kw", "import_limit_kw"])
     scenario = scenario_from(run.scenario)
-    points = _points(run, scenario, envelopes)
+    points = _points(run, envelopes)
     grid, limits = scenario.grid, scenario.limits
     net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
     for table in LOAD_TABLES:
@@ -67,9 +67,10 @@ def write_files(run: Run, folder: Path) -> RunFiles:
     return files
 
 
-def _points(run: Run, scenario: Scenario, envelopes: pd.DataFrame) -> pd.DataFrame:
+def _points(run: Run, envelopes: pd.DataFrame) -> pd.DataFrame:
     """[intervals * prosumers] The table of points."""
-    measured = run.table("connection_point")
+    measured, prosumers = run.table("connection_point"), run.table("prosumer")
+    measured = measured.assign(q_kvar=without_volt_var(measured, prosumers))
     starts = np.sort(envelopes["interval_start"].unique())
     place = np.searchsorted(starts, measured["time"].to_numpy(), side="right") - 1
     within = measured[place >= 0].assign(interval_start=starts[place[place >= 0]])
@@ -78,9 +79,9 @@ def _points(run: Run, scenario: Scenario, envelopes: pd.DataFrame) -> pd.DataFra
     table = by.agg(
         p_kw=("p_kw", "mean"), q_kvar=("q_kvar", "mean"), q_low_kvar=("q_kvar", "min"), q_high_kvar=("q_kvar", "max")
     ).reset_index()
-    known = run.table("prosumer")[["prosumer", "bus", "phase", "export_cap_kw", "import_cap_kw"]]
-    table = table.merge(known, on="prosumer")
-    if {*band} <= {*envelopes} and not scenario.prosumers.pv.volt_var:
+    known = ["prosumer", "bus", "phase", "export_cap_kw", "import_cap_kw", "volt_var_kva"]
+    table = table.merge(prosumers[known], on="prosumer")
+    if {*band} <= {*envelopes}:
         said = envelopes[["interval_start", "prosumer", *band]]
         table = table.drop(columns=band).merge(said, on=["interval_start", "prosumer"])
         table["q_kvar"] = table["q_kvar"].clip(table["q_low_kvar"], table["q_high_kvar"])
@@ -91,7 +92,7 @@ def _points(run: Run, scenario: Scenario, envelopes: pd.DataFrame) -> pd.DataFra
             **{name: table[name] for name in ("bus", "phase", "p_kw", "q_kvar")},
             "export_cap_kw": np.maximum(table["export_cap_kw"], table["p_kw"]),
             "import_cap_kw": np.maximum(table["import_cap_kw"], -table["p_kw"]),
-            **{name: table[name] for name in band},
+            **{name: table[name] for name in (*band, "volt_var_kva")},
         }
     )
 

@@ -36,6 +36,7 @@ from feederloop.simulators.envelope.controller import EnvelopeController, Option
 from feederloop.simulators.envelope.counterexample import Search, Violation
 from feederloop.simulators.envelope.points import KnownPoints, read_envelopes, read_points
 from feederloop.simulators.envelope.stated import Judged, StatedLimits, judged
+from feederloop.simulators.envelope.volt_var_controller import VoltVarCertifier, VoltVarController
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import LOAD_TABLES, SHIPPED, load_network
@@ -86,10 +87,14 @@ def publish(
             raise InputError("is not a positive number", key=key, value=value, allowed="above 0")
     problem = _Problem.read(network, points, limits or StatedLimits(), source_v_pu)
     options = Options(rule=rule, safety=safety, alpha=alpha, export_weight=export_weight, import_weight=import_weight)
-    controller = EnvelopeController(problem.judge.power_flow, problem.judge.limits, options)
-    known = problem.known
+    known, judge = problem.known, problem.judge
+    controller: EnvelopeController | VoltVarController = (
+        VoltVarController(judge.power_flow.feeder, judge.limits, options, known.volt_var_kva)
+        if known.volt_var_kva.any()
+        else EnvelopeController(judge.power_flow, judge.limits, options)
+    )
     tasks = [_Task(*task) for task in zip(known.starts, known.intervals, known.q_kvar, strict=True)]
-    return problem.results(_mapped(partial(_published, problem.judge, problem.search(), controller), tasks, jobs))
+    return problem.results(_mapped(partial(_published, judge, problem.search(), controller), tasks, jobs))
 
 
 def check(
@@ -119,12 +124,17 @@ def check(
     known = problem.known
     given = read_envelopes(envelopes, known)
     intervals = [replace(known.intervals[k], active=active) for k, active in enumerate(given.given)]
-    certifier = Certifier(problem.judge.power_flow, problem.judge.limits)
+    judge = problem.judge
+    certifier = (
+        VoltVarCertifier(judge.power_flow.feeder, judge.limits, known.volt_var_kva)
+        if known.volt_var_kva.any()
+        else Certifier(judge.power_flow, judge.limits)
+    )
     columns = (known.starts, intervals, known.q_kvar, given.export_limit_kw, given.import_limit_kw)
     every = [_Task(*task) for task in zip(*columns, strict=True)]
     tasks = [task for task, withheld in zip(every, given.withheld, strict=True) if not withheld]
     problem = replace(problem, notes=(*problem.notes, *_withheld(known.starts, given.withheld)))
-    return problem.results(_mapped(partial(_checked, problem.judge, problem.search(), certifier), tasks, jobs))
+    return problem.results(_mapped(partial(_checked, judge, problem.search(), certifier), tasks, jobs))
 
 
 @dataclass(frozen=True)
@@ -154,12 +164,18 @@ class _Problem:
             file = (points if isinstance(points, Path | str) else None) if in_points else name
             value, allowed = error.value, error.allowed
             raise InputError(error.message, file=file, key=error.key, value=value, allowed=allowed) from error
+        judge = judged(feeder, stated)
+        if judge.volt_per_reference and known.volt_var_kva.any():
+            raise InputError(
+                "inverters answer to volts, and per-unit limits of buses with different vn_kv are judged in none",
+                key="volt_var_kva", allowed="nothing, or limits in volt",
+            )  # fmt: skip
         notes = (*(() if name in SHIPPED else _ignored(net)), *feeder.assumed, *_not_checked(feeder))
-        return cls(known, judged(feeder, stated), stated, name, notes)
+        return cls(known, judge, stated, name, notes)
 
     def search(self) -> Search:
         """Return what looks for uses that break these limits."""
-        return Search(self.judge.power_flow, self.judge.limits)
+        return Search(self.judge.power_flow, self.judge.limits, self.known.volt_var_kva)
 
     def results(self, intervals: Sequence[IntervalResult]) -> EnvelopeResults:
         names = tuple(str(name) for name in self.known.points["name"])
@@ -209,7 +225,9 @@ class _Task:
     import_limit_kw: Floats | None = None
 
 
-def _published(judge: Judged, search: Search, controller: EnvelopeController, task: _Task) -> IntervalResult:
+def _published(
+    judge: Judged, search: Search, controller: EnvelopeController | VoltVarController, task: _Task
+) -> IntervalResult:
     began = time.perf_counter()
     interval = task.interval
     controller.forget()  # so that each interval is independent of its neighbours
@@ -236,7 +254,7 @@ def _published(judge: Judged, search: Search, controller: EnvelopeController, ta
     )
 
 
-def _checked(judge: Judged, search: Search, certifier: Certifier, task: _Task) -> IntervalResult:
+def _checked(judge: Judged, search: Search, certifier: Certifier | VoltVarCertifier, task: _Task) -> IntervalResult:
     began = time.perf_counter()
     if task.export_limit_kw is None or task.import_limit_kw is None:
         raise ValueError("there are no limits to check")

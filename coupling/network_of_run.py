@@ -12,9 +12,24 @@ from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import load_network
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent
+from feederloop.simulators.grid.volt_var import VoltVarPowerFlow
+from feederloop.simulators.pv.volt_var import volt_var_share
 
 TOLERANCE_V, TOLERANCE_PERCENT = 1e-3, 1e-3
 LOW_VOLTAGE_V = 1000.0
+
+
+def without_volt_var(points: pd.DataFrame, prosumers: pd.DataFrame) -> "pd.Series[float]":
+    """Return reactive power in kvar but for what inverters supply by their voltage.
+
+    Of a three-phase inverter, which answers to the mean of its voltages, only the worst one is recorded.
+
+    Args:
+        points: Rows of the table `connection_point`.
+        prosumers: The table `prosumer`.
+    """
+    rated_kva = points["prosumer"].map(prosumers.set_index("prosumer")["volt_var_kva"]).to_numpy(float)
+    return points["q_kvar"] - rated_kva * volt_var_share(points["v_v"].to_numpy(float))
 
 
 @dataclass(frozen=True)
@@ -24,10 +39,12 @@ class Network:
     Attributes:
         power_flow: Exact power flow; points are in the order of the table `prosumer`.
         limits: What it has to keep.
+        volt_var_kva: [points] Rated power of inverters that supply reactive power by their voltage.
     """
 
     power_flow: PowerFlow
     limits: Limits
+    volt_var_kva: Floats
 
     @classmethod
     def of(cls, run: Run) -> "Network":
@@ -36,9 +53,10 @@ class Network:
         low, high = scenario.limits.voltage_range_v
         limits = Limits(low, high, scenario.limits.line_loading_percent, scenario.limits.transformer_loading_percent)
         grid = scenario.grid
-        points = run.table("prosumer").rename(columns={"prosumer": "name"})[["name", "bus", "phase"]]
+        points = run.table("prosumer").rename(columns={"prosumer": "name"})
         net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
-        return cls(PowerFlow(Feeder.from_network(net, points)), limits)
+        power_flow = PowerFlow(Feeder.from_network(net, points[["name", "bus", "phase"]]))
+        return cls(power_flow, limits, points["volt_var_kva"].to_numpy(float))
 
     @property
     def sensitivity_v_per_kw(self) -> "pd.Series[float]":
@@ -54,8 +72,11 @@ class Network:
         return pd.Series(means, index=list(feeder.points))
 
     def broken_share(self, p_kw: Floats, q_kvar: Floats) -> float:
-        """Share of [points, uses] powers that break a limit of voltage or loading, or have no power-flow solution."""
-        solution = self.power_flow.try_solve(self.power_flow.injected_va(p_kw, q_kvar))
+        """Share of [points, uses] powers that break a limit of voltage or loading, or have no power-flow solution.
+
+        What inverters supply by their voltage comes on top of `q_kvar`.
+        """
+        solution, _ = VoltVarPowerFlow(self.power_flow, self.volt_var_kva).try_solve(p_kw, q_kvar)
         feeder = self.power_flow.feeder
         low_voltage = feeder.bus_vn_v < LOW_VOLTAGE_V
         v = np.abs(self.power_flow.bus_voltages(solution.current))[low_voltage]

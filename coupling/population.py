@@ -37,6 +37,7 @@ class Site:
         pv_tilt_deg: From horizontal.
         pv_azimuth_deg: Clockwise from north, 180 is south.
         inverter_kva: Apparent power of the inverter.
+        volt_var_kva: The same if it supplies reactive power by its voltage in the grid's simulator, 0 if it does not.
         ev_capacity_kwh: Usable battery, 0 for no EV.
         ev_charge_kw: Rating of the charger.
         ev_discharge_kw: Discharging power, 0 for none.
@@ -57,6 +58,7 @@ class Site:
     pv_tilt_deg: float
     pv_azimuth_deg: float
     inverter_kva: float
+    volt_var_kva: float
     ev_capacity_kwh: float
     ev_charge_kw: float
     ev_discharge_kw: float
@@ -237,13 +239,15 @@ def _site(scenario: Scenario, point: _Point, devices: _Devices) -> Site:
 def _roof(scenario: Scenario, stated: StatedProsumer, has_pv: bool, draw: "_Draw") -> dict[str, float]:
     pv = scenario.prosumers.pv
     if not has_pv:
-        return {"pv_kwp": 0.0, "pv_tilt_deg": 0.0, "pv_azimuth_deg": 180.0, "inverter_kva": 0.0}
+        return {"pv_kwp": 0.0, "pv_tilt_deg": 0.0, "pv_azimuth_deg": 180.0, "inverter_kva": 0.0, "volt_var_kva": 0.0}
     kwp = stated.pv_kwp or draw("pv_kwp", pv.kwp)
+    inverter_kva = _or(stated.inverter_kva, lambda: kwp * pv.inverter_ratio)
     return {
         "pv_kwp": kwp,
         "pv_tilt_deg": _or(stated.pv_tilt_deg, lambda: draw("pv_tilt_deg", pv.tilt_deg)),
         "pv_azimuth_deg": _or(stated.pv_azimuth_deg, lambda: draw("pv_azimuth_deg", pv.azimuth_deg)),
-        "inverter_kva": _or(stated.inverter_kva, lambda: kwp * pv.inverter_ratio),
+        "inverter_kva": inverter_kva,
+        "volt_var_kva": inverter_kva if pv.volt_var else 0.0,
     }
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, number
-from feederloop.coupling.network_of_run import Network
+from feederloop.coupling.network_of_run import Network, without_volt_var
 from feederloop.coupling.results import Run
 from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.counterexample import Search
@@ -29,7 +29,8 @@ def stress(network: Network, run: Run) -> Group:
     - adversary_violation_probability: intervals in which a search finds a use that breaks a limit; that it finds none
       proves nothing.
 
-    Reactive power and customers without an envelope are as they were. None for a run without envelopes.
+    Reactive power, but for what inverters supply by their voltage, and customers without an envelope are as they were.
+    None for a run without envelopes.
 
     Args:
         network: The run's network.
@@ -47,6 +48,7 @@ def stress(network: Network, run: Run) -> Group:
     if export_kw.isna().all(axis=None):
         return group
     points = run.table("connection_point")
+    points = points.assign(q_kvar=without_volt_var(points, run.table("prosumer")))
     phases = run.table("prosumer").set_index("prosumer")["phase"].reindex(list(network.power_flow.feeder.points))
     across = np.stack([phases == phase for phase in "abc"] + [phases != phase for phase in "abc"], axis=1)
     found = []
@@ -68,10 +70,11 @@ def _broken(network: Network, high_kw: Floats, low_kw: Floats, q_kvar: Floats, a
     rng = np.random.default_rng(SEED)
     sells = rng.random((len(high_kw), SAMPLES)) < 0.5
     corners, between_phases = (np.where(who, high_kw[:, None], low_kw[:, None]) for who in (sells, across))
-    adversary = Search(network.power_flow, network.limits).within(Box(low_kw, high_kw, q_kvar, q_kvar))
+    adversary = Search(network.power_flow, network.limits, network.volt_var_kva)
+    found = adversary.within(Box(low_kw, high_kw, q_kvar, q_kvar))
     uses = (corners, _balanced(corners), _balanced(between_phases))
     shares = [network.broken_share(use, np.repeat(q_kvar[:, None], use.shape[1], axis=1)) for use in uses]
-    return [*shares, float(bool(adversary))]
+    return [*shares, float(bool(found))]
 
 
 def _balanced(corners_kw: Floats) -> Floats:

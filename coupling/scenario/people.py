@@ -43,7 +43,7 @@ class Photovoltaics(Section):
     volt_var: bool = setting(
         False,
         "Whether inverters answer to their own voltage by the volt-var and volt-watt responses of AS/NZS 4777.2; "
-        "certified envelopes then hold for them too, and are tighter",
+        "certified envelopes then hold for what they supply, too",
     )
 
 

@@ -1,5 +1,6 @@
 """Draw the prosumers, start the simulators, connect them and the recorder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from feederloop.coupling.population import draw_population
@@ -26,6 +27,9 @@ async def build(world: WatchedWorld, scenario: Scenario, folder: Path, *, bench:
     net = load_network(scenario.grid.network, feeders=scenario.grid.feeders)
     points = connection_points(net)
     sites = draw_population(scenario, points)
+    if bench is not None:
+        # What reactive power a device supplies by its voltage is measured.
+        sites = [replace(site, volt_var_kva=0.0) if bench.holds(site.name, "inverter") else site for site in sites]
     prosumer_table(folder, sites)
     write_topology(folder, net)
     arrangement = arrangement_of(scenario)

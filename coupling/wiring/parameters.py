@@ -20,7 +20,6 @@ class Parameters:
         self.intervals = {"interval_s": time.interval_s, "horizon": time.horizon_intervals}
         self.drawn = {"seed": scenario.seed, "time_zone": time.time_zone}
         self.sun = {"place": scenario.room("place"), "weather": scenario.room("weather")}
-        self.inverters = {"volt_var": scenario.prosumers.pv.volt_var}
         self.source = scenario.room("household", "source")
         self.network = {
             "network": scenario.grid.network,
@@ -78,7 +77,6 @@ class Parameters:
             "default_export_kw": envelope.default_export_kw,
             "default_import_kw": envelope.default_import_kw,
             "energy_aware": envelope.energy_aware,
-            "volt_var": self._scenario.prosumers.pv.volt_var,
             "outage_share": envelope.outage_share,
             "outage_intervals": envelope.outage_intervals,
             "seed": self._scenario.seed,

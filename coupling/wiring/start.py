@@ -106,7 +106,7 @@ class Starter:
 
     async def _start_devices(self, actors: Actors) -> None:
         told = self._parameters
-        plants = {**told.clock, **told.sun, **told.inverters, "seed": self._scenario.seed}
+        plants = {**told.clock, **told.sun, "seed": self._scenario.seed}
         for name, sites in self._held_by("pv", "inverter", self._with_pv).items():
             pv = await self._sim(name, **plants, **self._station(name))
             actors.pv |= await _create(pv.Inverter, sites)

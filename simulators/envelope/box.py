@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from feederloop.simulators.envelope.volt_var import VoltVar
 from feederloop.simulators.grid.feeder import Floats
-from feederloop.simulators.pv.volt_var import volt_var_share
 
 Bools = npt.NDArray[np.bool_]
 
@@ -43,7 +43,7 @@ class Interval:
         import_cap_kw: No import limit above this.
         import_floor_kw: Demand that cannot be moved: import limits do not go below it while the network can bear it.
         uncertainty_kw: A passive point may be this far from its forecast.
-        volt_var_kva: Rated power of inverters that supply reactive power by their own voltage; zeros if not given.
+        volt_var: Inverters that supply reactive power by their own voltage, if there are any.
         weight: A point's claim relative to others'; ones if not given.
     """
 
@@ -55,18 +55,18 @@ class Interval:
     import_cap_kw: Floats
     import_floor_kw: Floats
     uncertainty_kw: Floats
-    volt_var_kva: Floats = field(default_factory=lambda: np.empty(0))
+    volt_var: VoltVar | None = None
     weight: Floats = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         if len(self.weight) == 0:
             object.__setattr__(self, "weight", np.ones(len(self.p_kw)))
-        if len(self.volt_var_kva) == 0:
-            object.__setattr__(self, "volt_var_kva", np.zeros(len(self.p_kw)))
 
     def with_volt_var(self, v_low_v: float | Floats, v_high_v: float | Floats) -> "Interval":
         """Return the interval with the reactive power that inverters may supply while voltages stay in this range."""
-        q_low, q_high = _volt_var_band(self.volt_var_kva, v_low_v, v_high_v)
+        if self.volt_var is None:
+            return self
+        q_low, q_high = self.volt_var.band(v_low_v, v_high_v)
         return replace(self, q_low_kvar=self.q_low_kvar + q_low, q_high_kvar=self.q_high_kvar + q_high)
 
     def with_offline(self, offline: Bools, low_kw: Floats, high_kw: Floats) -> "Interval":
@@ -101,12 +101,12 @@ class Box:
         high = np.where(interval.active, export_limit_kw, interval.p_kw + interval.uncertainty_kw)
         return cls(low, high, interval.q_low_kvar, interval.q_high_kvar)
 
-    def with_volt_var(self, rated_kva: Floats, v_low_v: float | Floats, v_high_v: float | Floats) -> "Box":
+    def with_volt_var(self, volt_var: VoltVar, v_low_v: float | Floats, v_high_v: float | Floats) -> "Box":
         """Return the box with the reactive power that inverters may supply while voltages stay in this range.
 
         What an inverter supplies follows from its voltage; the box allows every value of the range at every voltage.
         """
-        q_low, q_high = _volt_var_band(rated_kva, v_low_v, v_high_v)
+        q_low, q_high = volt_var.band(v_low_v, v_high_v)
         return replace(self, q_low_kvar=self.q_low_kvar + q_low, q_high_kvar=self.q_high_kvar + q_high)
 
     @property
@@ -166,9 +166,3 @@ class Boxes:
             np.where(end_q > 0, inner.q_high_kvar, outer.q_low_kvar),
             np.where(end_q < 0, inner.q_low_kvar, outer.q_high_kvar),
         )
-
-
-def _volt_var_band(rated_kva: Floats, v_low_v: float | Floats, v_high_v: float | Floats) -> tuple[Floats, Floats]:
-    """[points] Least and greatest reactive power supplied between two voltages, in kvar."""
-    low, high = np.broadcast_to(v_low_v, rated_kva.shape), np.broadcast_to(v_high_v, rated_kva.shape)
-    return rated_kva * volt_var_share(high), rated_kva * volt_var_share(low)

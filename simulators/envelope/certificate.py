@@ -24,9 +24,11 @@ from feederloop.simulators.envelope.layout import Layout
 from feederloop.simulators.envelope.nodes import watched_nodes
 from feederloop.simulators.envelope.proof import Extremes, Proof
 from feederloop.simulators.envelope.rows import Conductors, Rows
+from feederloop.simulators.envelope.volt_var import VoltVar
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.powerflow import PowerFlow, PowerFlowError
 
+_LOOSE, _LOOSE_VOLT_VAR = 0.005, 0.1  # volt or ampere, from where on it is worth the time to tighten a bound
 _VOLT_VAR_ROUNDS = 3
 _CLOSING_ROUNDS = 40
 _ANY_VOLTAGE = 1e4
@@ -118,15 +120,15 @@ class Certifier:
             for part in (negative.conj(), negative)
         )
 
-    def certify(self, box: Box, volt_var_kva: Floats | None = None) -> Certificate:
+    def certify(self, box: Box, volt_var: VoltVar | None = None) -> Certificate:
         """Bound voltages, currents and, if limited, unbalance over every use in the box.
 
         Args:
             box: The uses.
-            volt_var_kva: [points] Rated power of inverters that supply reactive power by their own voltage.
+            volt_var: Inverters that supply reactive power by their own voltage; their reactors are in the feeder.
         """
-        if volt_var_kva is not None and volt_var_kva.any():
-            return self._certify_with_volt_var(box, volt_var_kva)
+        if volt_var is not None:
+            return self._certify_with_volt_var(box, volt_var)
         return self._certify(box)[0]
 
     def forget(self) -> None:
@@ -137,10 +139,10 @@ class Certifier:
         """Whether what earlier boxes have shown holds for this one, so that only its corners are left to solve."""
         return self._known is not None and self._known.boxes.include(box)
 
-    def _certify(self, box: Box) -> tuple[Certificate, Extremes | None]:
+    def _certify(self, box: Box, loose: float = _LOOSE) -> tuple[Certificate, Extremes | None]:
         """Return the certificate and, if any were found, the bounds behind it."""
         try:
-            proof = self._proof(box)
+            proof = self._proof(box, loose)
             if proof is None:
                 return Certificate(False, "no bound of the power flow's solutions was found: the box is too wide"), None
             extremes = proof.extremes(box)
@@ -148,12 +150,12 @@ class Certifier:
             return Certificate(False, f"a corner of the box: {error}"), None
         return self._judged(extremes), extremes
 
-    def _proof(self, box: Box) -> Proof | None:
+    def _proof(self, box: Box, loose: float) -> Proof | None:
         """Return what proves this box and others like it: what is known already, or what is shown anew."""
         if not self.knows(box):
-            self._known = Proof.of(self, Boxes.around(box, self._share))
+            self._known = Proof.of(self, Boxes.around(box, self._share), loose)
             if self._known is None and self._share > 0:
-                self._known = Proof.of(self, Boxes.around(box, 0.0))
+                self._known = Proof.of(self, Boxes.around(box, 0.0), loose)
         return self._known
 
     def _of_points(self, extremes: Extremes) -> tuple[Floats, Floats]:
@@ -199,23 +201,23 @@ class Certifier:
             corners=extremes.corners,
         )
 
-    def _certify_with_volt_var(self, box: Box, rated_kva: Floats) -> Certificate:
+    def _certify_with_volt_var(self, box: Box, volt_var: VoltVar) -> Certificate:
         """Prove the box with what volt-var can supply at the voltages that are proven, closing in on them.
 
         The first range of voltages is one in which the enclosure closes: for voltages in its discs volt-var supplies
         only what the range allows, so that discs are mapped into themselves and hold a solution. Its proven voltages
         are the next, narrower range, which holds the same solution.
         """
-        low, high = self._voltages_that_close(box, rated_kva)
+        low, high = self._voltages_that_close(box, volt_var)
         for _ in range(_VOLT_VAR_ROUNDS):
-            certificate, extremes = self._certify(box.with_volt_var(rated_kva, low, high))
+            certificate, extremes = self._certify(box.with_volt_var(volt_var, low, high), _LOOSE_VOLT_VAR)
             if extremes is None:
                 break
             low, high = self._of_points(extremes)
             certificate = replace(certificate, point_v=(low, high))
         return certificate
 
-    def _voltages_that_close(self, box: Box, rated_kva: Floats) -> tuple[Floats, Floats]:
+    def _voltages_that_close(self, box: Box, volt_var: VoltVar) -> tuple[Floats, Floats]:
         """[points] Least range of voltages whose volt-var keeps the discs within it; all voltages if none is found."""
         count, feeder = len(box.p_low_kw), self.power_flow.feeder
         point = feeder.injector_point[self.power_flow.sections.order]
@@ -224,7 +226,7 @@ class Certifier:
         np.minimum.at(low, point, volt)
         np.maximum.at(high, point, volt)
         for _ in range(_CLOSING_ROUNDS):
-            enclosure = self.encloser.enclose(box.with_volt_var(rated_kva, low, high))
+            enclosure = self.encloser.enclose(box.with_volt_var(volt_var, low, high))
             if enclosure is None:
                 break
             volt = np.abs(enclosure.v)

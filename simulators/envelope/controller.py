@@ -22,8 +22,6 @@ _ANY_KW = 1e-6
 _PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.003
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
 _ROWS_AT_ONCE = 24
-_VOLT_VAR_ROUNDS = 4
-_VOLT_VAR_STILL = 0.02  # of the rated power
 # Rows with less than this share of the distance between limit and no load left are solved exactly.
 _WATCHED_MARGIN = 0.25
 
@@ -124,52 +122,24 @@ class EnvelopeController:
         self._binding: Ints = np.empty(0, dtype=np.int64)
         self._prover.forget()
         self._last = np.empty(0)
-        self._point_v: tuple[Floats, Floats] | None = None
         self.certifier.forget()
 
-    def publish(self, interval: Interval, *, binding: bool = True) -> Published:
+    def publish(
+        self, interval: Interval, *, binding: bool = True, point_v: tuple[Floats, Floats] | None = None
+    ) -> Published:
         """Return limits whose box, with every combination of uses in it, the network bears.
 
         Args:
             interval: What is known of the connection points.
             binding: Whether these limits will hold; of an outlook, nothing is proven yet.
+            point_v: [points], twice: voltages between which volt-var is to be allowed for when room is shared out; all
+                that are permitted if none are given. The proof finds out for itself which can be.
         """
-        published = self._published(interval, binding)
+        published = self._published(interval, binding, point_v)
         return replace(published, q_low_kvar=interval.q_low_kvar, q_high_kvar=interval.q_high_kvar)
 
-    def _published(self, stated: Interval, binding: bool) -> Published:
-        permitted_v = self._inner.v_min_v, self._inner.v_max_v
-        if binding and self.options.safety == "certified" and stated.volt_var_kva.any():
-            return self._with_volt_var(stated, self._point_v or permitted_v)
-        return self._shared_out(stated, stated.with_volt_var(*permitted_v), binding)
-
-    def _with_volt_var(self, stated: Interval, point_v: tuple[float | Floats, float | Floats]) -> Published:
-        """Return limits that leave room for what volt-var supplies at the voltages that are proven of them.
-
-        The first range of voltages is a guess. Limits shared out for the volt-var of a range have proven voltages of
-        their own, which are the next guess, until what can be supplied hardly differs; the most of what is proven holds.
-        """
-        best: Published | None = None
-        for _ in range(_VOLT_VAR_ROUNDS):
-            assumed = stated.with_volt_var(*point_v)
-            published = self._shared_out(stated, assumed, binding=True)
-            if best is None or _total_if_certified(published) > _total_if_certified(best):
-                best = published
-            if published.certificate is None or published.certificate.point_v is None:
-                break
-            point_v = published.certificate.point_v
-            found = stated.with_volt_var(*point_v)
-            still_kvar = _VOLT_VAR_STILL * stated.volt_var_kva + 1e-9
-            if (np.abs(found.q_low_kvar - assumed.q_low_kvar) <= still_kvar).all() and (
-                np.abs(found.q_high_kvar - assumed.q_high_kvar) <= still_kvar
-            ).all():
-                break
-        assert best is not None
-        self._point_v = None if best.certificate is None else best.certificate.point_v
-        return best
-
-    def _shared_out(self, stated: Interval, interval: Interval, binding: bool) -> Published:
-        """Return limits that leave room for an interval's reactive power, and prove them of the interval as stated."""
+    def _published(self, stated: Interval, binding: bool, point_v: tuple[Floats, Floats] | None) -> Published:
+        interval = stated.with_volt_var(*(point_v or (self._inner.v_min_v, self._inner.v_max_v)))
         if self.options.safety == "corner":
             limits = corner_limits(self.power_flow, self._watched, interval, self._signed)
             return replace(_plain(limits, cut=False), blame=self._blame_if_shut(interval, limits))
@@ -218,7 +188,7 @@ class EnvelopeController:
         exact = WorstCorners(watched, np.arange(len(watched)), model.by_p, model.by_q).values(box)
         if (exact <= watched.limit + 1e-6).all():
             return ""
-        return self.certifier.certify(box, interval.volt_var_kva).reason
+        return self.certifier.certify(box, interval.volt_var).reason
 
     def _box(self, interval: Interval, limits: Floats) -> Box:
         export, load = np.split(limits, 2)
@@ -263,11 +233,6 @@ class EnvelopeController:
                 self._binding = kept[used[kept] > 0.9 * b[kept]]
                 return limits
             kept = np.union1d(kept, most)
-
-
-def _total_if_certified(published: Published) -> float:
-    certified = published.certificate is not None and published.certificate.certified
-    return float(published.export_limit_kw.sum() + published.import_limit_kw.sum()) if certified else -1.0
 
 
 def _plain(limits: Floats, cut: bool) -> Published:

@@ -13,8 +13,9 @@ import pandas as pd
 from feederloop.simulators.envelope.box import Box, Limits
 from feederloop.simulators.envelope.corners import MARGIN_V, distinct
 from feederloop.simulators.grid.feeder import SEQUENCE_FROM_PHASE, Complex, Feeder, Floats, Ints
-from feederloop.simulators.grid.powerflow import PowerFlow
+from feederloop.simulators.grid.powerflow import PowerFlow, Solution
 from feederloop.simulators.grid.sensitivity import Tangent
+from feederloop.simulators.grid.volt_var import VoltVarPowerFlow
 
 KINDS = ("v_max", "v_min", "line_loading", "transformer_loading", "vuf")
 _CANDIDATES = 32  # rows per kind whose likely worst corner is solved
@@ -35,7 +36,7 @@ class Violation:
         bus: pandapower index of the bus, of a branch the far one; -1 where there is no solution.
         v_v: [3] Exact phase-to-neutral voltages there.
         p_kw: [points] The use.
-        q_kvar: [points]
+        q_kvar: [points] With what inverters supply by their voltage.
         contribution: [points] By how much the value would be better if this customer's power alone were zero.
     """
 
@@ -62,10 +63,14 @@ class Search:
     Args:
         power_flow: Exact power flow of the network.
         limits: What to stay within.
+        volt_var_kva: [points] Rated power of inverters that supply reactive power by their voltage, if there are any;
+            all other reactive power is what uses and boxes state.
     """
 
-    def __init__(self, power_flow: PowerFlow, limits: Limits) -> None:
+    def __init__(self, power_flow: PowerFlow, limits: Limits, volt_var_kva: Floats | None = None) -> None:
         self.power_flow, self.limits = power_flow, limits
+        rated_kva = np.zeros(len(power_flow.feeder.points)) if volt_var_kva is None else volt_var_kva
+        self._solve = VoltVarPowerFlow(power_flow, rated_kva).try_solve
         self._groups = _groups(power_flow.feeder, limits)
 
     def at(self, p_kw: Floats, q_kvar: Floats) -> list[Violation]:
@@ -75,7 +80,7 @@ class Search:
     def within(self, box: Box) -> list[Violation]:
         """Return the worst use found in a box for every kind of limit that breaks, the worst first."""
         corners_p, corners_q = _ends(box, self._likely(*box.centre, *box.half_width))
-        solution = self.power_flow.try_solve(self.power_flow.injected_va(corners_p, corners_q))
+        solution, _ = self._solve(corners_p, corners_q)
         if not solution.converged.all():
             return self._violations(corners_p, corners_q)
         violations = []
@@ -93,19 +98,18 @@ class Search:
         """[corners, 2 * points] Likely worst corners as -1 and 1; both extremes of the total are always among them."""
         everybody = np.ones((1, 2 * len(p)))
         patterns = [everybody, -everybody]
-        s = self.power_flow.injected_va(p[:, None], q[:, None])
-        centre = self.power_flow.try_solve(s)
+        centre, total_q = self._solve(p[:, None], q[:, None])
         if centre.converged.all():
-            tangent = Tangent.at(self.power_flow.feeder, s[:, 0], centre.v[:, 0])
+            tangent = self._tangent(p, total_q, centre)
             patterns += [group.likely(centre.current[:, 0], tangent, half_p, half_q) for group in self._groups]
         return distinct(np.concatenate(patterns))[0]
 
     def _violations(self, p_kw: Floats, q_kvar: Floats) -> list[Violation]:
-        solution = self.power_flow.try_solve(self.power_flow.injected_va(p_kw, q_kvar))
+        solution, total_q = self._solve(p_kw, q_kvar)
         if not solution.converged.all():
             lost = int(np.flatnonzero(~solution.converged)[0])
             nothing = np.zeros(len(p_kw))
-            return [Violation("no_solution", "", "", np.nan, np.nan, -1, (), p_kw[:, lost], q_kvar[:, lost], nothing)]
+            return [Violation("no_solution", "", "", np.nan, np.nan, -1, (), p_kw[:, lost], total_q[:, lost], nothing)]
         violations = []
         for group in self._groups:
             excess = group.excess(solution.current)
@@ -127,7 +131,7 @@ class Search:
             flips_q[movable_q, columns_q] = np.where(q == box.q_high_kvar, box.q_low_kvar, box.q_high_kvar)[movable_q]
             tries_p = np.concatenate([p[:, None], tries_p, flips_p], axis=1)
             tries_q = np.concatenate([q[:, None], tries_q, flips_q], axis=1)
-            solution = self.power_flow.try_solve(self.power_flow.injected_va(tries_p, tries_q))
+            solution, _ = self._solve(tries_p, tries_q)
             value = np.where(solution.converged, row.excess(solution.current)[0], np.inf)
             top = int(value.argmax())
             if not value[top] > best + 1e-9:
@@ -138,16 +142,19 @@ class Search:
     def _renewed(self, box: Box, row: "_Group", p: Floats, q: Floats) -> tuple[Floats, Floats]:
         """[points, corners] Likely worst corners by the tangent at a use."""
         half_p, half_q = box.half_width
-        s = self.power_flow.injected_va(p[:, None], q[:, None])
-        solution = self.power_flow.try_solve(s)
-        tangent = Tangent.at(self.power_flow.feeder, s[:, 0], solution.v[:, 0])
-        return _ends(box, row.likely(solution.current[:, 0], tangent, half_p, half_q))
+        solution, total_q = self._solve(p[:, None], q[:, None])
+        return _ends(box, row.likely(solution.current[:, 0], self._tangent(p, total_q, solution), half_p, half_q))
+
+    def _tangent(self, p: Floats, total_q: Floats, solution: Solution) -> Tangent:
+        """Of the network at a use, inverters' answers left out: it only says which corners are likely."""
+        s = self.power_flow.injected_va(p[:, None], total_q)
+        return Tangent.at(self.power_flow.feeder, s[:, 0], solution.v[:, 0])
 
     def _described(self, group: "_Group", row: int, p_kw: Floats, q_kvar: Floats) -> Violation:
         one = group.row(row)
         # The use itself, then the use without each customer's power in turn.
         p = np.concatenate([p_kw[:, None], p_kw[:, None] * (1.0 - np.eye(len(p_kw)))], axis=1)
-        solution = self.power_flow.try_solve(self.power_flow.injected_va(p, np.repeat(q_kvar[:, None], p.shape[1], 1)))
+        solution, total_q = self._solve(p, np.repeat(q_kvar[:, None], p.shape[1], 1))
         value = one.value(solution.current)[0]
         contribution = one.sign * (value[0] - np.where(solution.converged[1:], value[1:], value[0]))
         feeder, nodes = self.power_flow.feeder, 3 * one.bus[0] + np.arange(3)
@@ -161,7 +168,7 @@ class Search:
             bus=int(feeder.buses[one.bus[0]]),
             v_v=tuple(v.tolist()),
             p_kw=p_kw,
-            q_kvar=q_kvar,
+            q_kvar=total_q[:, 0],
             contribution=contribution,
         )
 

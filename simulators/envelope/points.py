@@ -16,7 +16,9 @@ from feederloop.simulators.grid.feeder import Floats, Ints
 from feederloop.simulators.grid.networks import PHASES
 
 POINT_COLUMNS = ("connection_point", "bus", "phase", "p_kw", "q_kvar", "export_cap_kw", "import_cap_kw")
-OPTIONAL_COLUMNS = ("interval_start", "uncertainty_kw", "q_low_kvar", "q_high_kvar", "import_floor_kw", "weight")
+OPTIONAL_COLUMNS = (
+    "interval_start", "uncertainty_kw", "q_low_kvar", "q_high_kvar", "volt_var_kva", "import_floor_kw", "weight"
+)  # fmt: skip
 ENVELOPE_COLUMNS = ("interval_start", "connection_point", "export_limit_kw", "import_limit_kw")
 
 
@@ -29,12 +31,14 @@ class KnownPoints:
         starts: Start of every interval as the table writes it; one empty text where the table has none.
         intervals: What is known, in the order of `starts`; arrays in the order of `points`.
         q_kvar: Each [points]: forecast reactive power.
+        volt_var_kva: [points] Rated power of inverters that supply reactive power by their voltage, besides `q_kvar`.
     """
 
     points: pd.DataFrame
     starts: tuple[str, ...]
     intervals: tuple[Interval, ...]
     q_kvar: tuple[Floats, ...]
+    volt_var_kva: Floats
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def read_points(source: Path | str | pd.DataFrame) -> KnownPoints:
     Args:
         source: A CSV file or a table with the columns of `POINT_COLUMNS` and, if wanted, of `OPTIONAL_COLUMNS`. Power
             is positive for export. A connection point without caps is passive: it stays at its forecast, give or take
-            `uncertainty_kw`. Reactive power stays at `q_kvar` or between `q_low_kvar` and `q_high_kvar`.
+            `uncertainty_kw`. Reactive power stays at `q_kvar` or between `q_low_kvar` and `q_high_kvar`; what an
+            inverter of `volt_var_kva` supplies by its voltage comes on top.
 
     Raises:
         InputError: A missing column, a value that is no number, a repeated or a missing row, a forecast beyond its cap.
@@ -101,6 +106,10 @@ def read_points(source: Path | str | pd.DataFrame) -> KnownPoints:
         )
         for rows in grid
     ]
+    volt_var_kva = table.numbers("volt_var_kva", 0.0)
+    table.refuse(volt_var_kva < 0, "volt_var_kva", "a rated power is not negative", "0 or more")
+    for rows in grid:
+        _refuse_changed(table, "volt_var_kva", volt_var_kva, rows, grid[0])
     first = table.texts.iloc[grid[0]]
     points = pd.DataFrame(
         {
@@ -109,7 +118,8 @@ def read_points(source: Path | str | pd.DataFrame) -> KnownPoints:
             "phase": first["phase"].to_numpy(dtype=object),
         }
     )
-    return KnownPoints(points, _starts(table, grid), tuple(intervals), tuple(q_kvar[rows] for rows in grid))
+    forecast_kvar = tuple(q_kvar[rows] for rows in grid)
+    return KnownPoints(points, _starts(table, grid), tuple(intervals), forecast_kvar, volt_var_kva[grid[0]])
 
 
 def read_envelopes(source: Path | str | pd.DataFrame, known: KnownPoints) -> GivenEnvelopes:
@@ -275,11 +285,15 @@ def _in_order(table: _Table) -> list[Ints]:
             )  # fmt: skip
         rows = rows[np.argsort(place)]
         for column, values in (("bus", bus), ("phase", phases)):
-            moved = rows[values[rows] != values[first]]
-            if moved.size:
-                table.fail(moved, column, "differs from the first interval's", None)
+            _refuse_changed(table, column, values, rows, first)
         grid.append(rows)
     return grid
+
+
+def _refuse_changed(table: _Table, column: str, values: np.ndarray, rows: Ints, first: Ints) -> None:
+    moved = rows[values[rows] != values[first]]
+    if moved.size:
+        table.fail(moved, column, "differs from the first interval's", None)
 
 
 def _refuse_repeated(table: _Table, interval: np.ndarray, names: np.ndarray) -> None:

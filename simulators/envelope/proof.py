@@ -72,9 +72,9 @@ class Proof:
         self._values = CornerValues(certifier.power_flow, certifier.layout, corners, enclosure.v)
 
     @classmethod
-    def of(cls, certifier: "Certifier", boxes: Boxes) -> "Proof | None":
-        """Return the proof, or none where no bound of all solutions was found."""
-        region = Region.of(certifier, boxes)
+    def of(cls, certifier: "Certifier", boxes: Boxes, loose: float) -> "Proof | None":
+        """Return the proof, whose bounds are tight or looser by so much, or none where none was found."""
+        region = Region.of(certifier, boxes, loose)
         return None if region is None else cls(certifier, boxes, region)
 
     def extremes(self, box: Box) -> Extremes:

@@ -88,7 +88,7 @@ class Prover:
             box = _box(interval, limits)
             if proven is not None and not self._certifier.knows(box):
                 break
-            tried = Tried(limits, cut, self._certifier.certify(box, interval.volt_var_kva), kept)
+            tried = Tried(limits, cut, self._certifier.certify(box, interval.volt_var), kept)
             over = self._over(tried.certificate)
             if tried.certificate.certified:
                 # In a smaller box the proof is tighter, so that some room may be left. It is given back, once, where no
@@ -120,7 +120,7 @@ class Prover:
                 break
             kept = (unproven + proven.kept) / 2
             limits, cut = self._with_room_kept(packing, allocated, kept)
-            certificate = self._certifier.certify(_box(interval, limits), interval.volt_var_kva)
+            certificate = self._certifier.certify(_box(interval, limits), interval.volt_var)
             if certificate.certified:
                 proven = Tried(limits, cut, certificate, kept)
             else:

@@ -20,7 +20,6 @@ _REFINEMENTS = 6
 _REFINED_AT_MOST = 24  # groups of alike rows, for each section
 _ALIKE = 0.9
 _CHARGED = 0.1  # of what a bound is loose by: how much may be charged for ends that are not quite proven
-_LOOSE = 0.005  # volt or ampere
 NEAR = 0.004  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
 
 
@@ -28,9 +27,9 @@ class Region:
     """All uses of a family of boxes, some of whose customers' ends may be known."""
 
     def __init__(
-        self, certifier: "Certifier", boxes: Boxes, fixed: np.ndarray, enclosure: Enclosure, depth: int
+        self, certifier: "Certifier", boxes: Boxes, loose: float, fixed: np.ndarray, enclosure: Enclosure, depth: int
     ) -> None:
-        self._of, self._boxes, self._fixed, self._depth = certifier, boxes, fixed, depth
+        self._of, self._boxes, self._loose, self._fixed, self._depth = certifier, boxes, loose, fixed, depth
         self.enclosure = enclosure
         self.slopes = Slopes(certifier.layout, certifier.encloser.size, enclosure, fixed)
         self._right = certifier.power_flow.matrices.busbar
@@ -41,6 +40,7 @@ class Region:
         cls,
         certifier: "Certifier",
         boxes: Boxes,
+        loose: float,
         fixed: np.ndarray | None = None,
         start: Complex | None = None,
         depth: int = 0,
@@ -50,6 +50,7 @@ class Region:
         Args:
             certifier: The network.
             boxes: The boxes.
+            loose: Volt or ampere: bounds that are farther than this from what was found are refined.
             fixed: [2 points] Who is known to be at the upper (1) or lower (-1) end, by active and then reactive power,
                 in the order of the sections; nobody if not given.
             start: [injectors] Voltages near the middle's.
@@ -63,7 +64,7 @@ class Region:
         enclosure = certifier.encloser.enclose(hull, start)
         if enclosure is None:
             return None
-        region = cls(certifier, boxes, fixed, enclosure, depth)
+        region = cls(certifier, boxes, loose, fixed, enclosure, depth)
         return region if region.slopes.valid() else None
 
     def centre(self, rows: SectionRows, section: int) -> Complex:
@@ -109,7 +110,7 @@ class Region:
         bounds = self._widest(corners)
         if self._depth < _REFINEMENTS:
             near = np.broadcast_to(limit - NEAR * np.abs(limit), bounds.upper.shape)
-            loose = np.flatnonzero((bounds.upper > near) & (bounds.upper - bounds.found > _LOOSE))
+            loose = np.flatnonzero((bounds.upper > near) & (bounds.upper - bounds.found > self._loose))
             if len(loose):
                 self._refine(corners, bounds, loose, np.broadcast_to(limit, near.shape))
         return corners, bounds
@@ -148,7 +149,7 @@ class Region:
             pattern[fixed] = np.where(same[alike].all(axis=0), corners.end[first, fixed], 0)
             if np.count_nonzero(pattern) <= np.count_nonzero(self._fixed):
                 continue
-            finer = Region.of(self._of, self._boxes, pattern, self.enclosure.v, self._depth + 1)
+            finer = Region.of(self._of, self._boxes, self._loose, pattern, self.enclosure.v, self._depth + 1)
             if finer is None:
                 continue
             way = None if corners.way is None else corners.way[members]

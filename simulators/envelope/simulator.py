@@ -11,6 +11,7 @@ from mosaik_api_v3.types import CreateResult, Meta
 from feederloop.simulators.envelope.box import Interval, Limits
 from feederloop.simulators.envelope.controller import EnvelopeController, Options, Published
 from feederloop.simulators.envelope.outage import Outages
+from feederloop.simulators.envelope.volt_var_controller import VoltVarController
 from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import load_network
 from feederloop.simulators.grid.powerflow import PowerFlow
@@ -75,7 +76,6 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
         energy_aware: bool = True,
         outage_share: float = 0.0,
         outage_intervals: float = 4.0,
-        volt_var: bool = False,
         seed: int = 0,
     ) -> Meta:
         """Load the network as the DSO knows it.
@@ -95,14 +95,13 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             energy_aware: Whether import limits leave room for the energy that vehicles need before they leave.
             outage_share: Share of time that a customer is out of reach.
             outage_intervals: How many intervals that lasts on average.
-            volt_var: Whether the sites' inverters supply reactive power by their own voltage.
             seed: The scenario's seed.
         """
         self._interval_s, self._horizon = interval_s, horizon
         self._network = load_network(network, feeders=feeders, source_v_pu=source_v_pu)
         self._network_limits, self._options = Limits(**limits), Options(**options)
         self._default_kw = np.array([default_export_kw, default_import_kw])
-        self._energy_aware, self._volt_var = energy_aware, volt_var
+        self._energy_aware = energy_aware
         self._outage: dict[str, Any] = {"seed": seed, "share": outage_share, "mean_intervals": outage_intervals}
         return self.meta
 
@@ -112,14 +111,19 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             return [{"eid": "controller", "type": model}]
         points = pd.DataFrame(sites)[["name", "bus", "phase", "export_cap_kw", "import_cap_kw"]]
         self._names = [str(name) for name in points["name"]]
-        rated = [float(site.get("inverter_kva", 0.0)) if site.get("pv_kwp", 0.0) > 0 else 0.0 for site in sites or []]
-        self._volt_var_kva = np.array(rated) * self._volt_var
         self._export_cap_kw = points["export_cap_kw"].to_numpy(dtype=float)
         self._import_cap_kw = points["import_cap_kw"].to_numpy(dtype=float)
-        power_flow = PowerFlow(Feeder.from_network(self._network, points[["name", "bus", "phase"]]))
-        self._controller = EnvelopeController(power_flow, self._network_limits, self._options)
+        self._controller = self._controller_of(
+            points, np.array([site.get("volt_var_kva", 0.0) for site in sites or []])
+        )
         self._outages = Outages(self._names, **self._outage)
         return [{"eid": name, "type": model} for name in self._names]
+
+    def _controller_of(self, points: pd.DataFrame, volt_var_kva: Floats) -> EnvelopeController | VoltVarController:
+        feeder = Feeder.from_network(self._network, points[["name", "bus", "phase"]])
+        if volt_var_kva.any():
+            return VoltVarController(feeder, self._network_limits, self._options, volt_var_kva)
+        return EnvelopeController(PowerFlow(feeder), self._network_limits, self._options)
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Publish the limits of the next interval, and of the whole outlook at the start."""
@@ -188,7 +192,6 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             import_floor_kw=np.maximum(-low_kw, 0.0)
             + (columns["import_need_kw"][:, ahead] if self._energy_aware else 0.0),
             uncertainty_kw=np.zeros_like(p_kw),
-            volt_var_kva=self._volt_var_kva,
         )
 
     def _binding(self, published: Published) -> dict[str, Any]:

@@ -4,7 +4,7 @@ pandapower's own conversion gives the sequence admittance matrices, so pandapowe
 are reduced once to impedances between the places where power is injected and everything that is watched.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -114,6 +114,33 @@ class Feeder:
         position = pd.Index(self.buses).get_indexer(self.point_bus)
         rows: Ints = 3 * position[self.injector_point] + self.injector_phase
         return rows
+
+    def with_reactors(self, susceptance_s: Floats) -> "Feeder":
+        """Return the feeder with a reactor between phase and neutral at each injector.
+
+        What is injected then is what comes besides the reactors' currents `j b V`; every voltage and every current of
+        the network stays a linear function of it.
+
+        Args:
+            susceptance_s: [injectors] Siemens; a reactor absorbs this times the square of its voltage.
+        """
+        drawn = 1j * susceptance_s
+        total = np.linalg.inv(np.eye(len(self.w)) - self.z * drawn)  # voltages with reactors per voltages without
+        z, w = total @ self.z, total @ self.w
+        by_injected, idle = np.eye(len(w)) + drawn[:, None] * z, drawn * w
+        branches = self.branches
+        return replace(
+            self,
+            z=np.ascontiguousarray(z),
+            w=w,
+            bus_z=self.bus_z @ by_injected,
+            bus_w=self.bus_w + self.bus_z @ idle,
+            branches=replace(branches, gain=branches.gain @ by_injected, i0=branches.i0 + branches.gain @ idle),
+            source_z=self.source_z @ by_injected,
+            source_w=self.source_w + self.source_z @ idle,
+            source_gain=self.source_gain @ by_injected,
+            source_i0=self.source_i0 + self.source_gain @ idle,
+        )
 
     @classmethod
     def from_network(cls, net: pp.pandapowerNet, points: pd.DataFrame) -> "Feeder":

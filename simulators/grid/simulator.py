@@ -11,6 +11,7 @@ from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Feeder, Floats
 from feederloop.simulators.grid.networks import load_network
 from feederloop.simulators.grid.powerflow import PowerFlow, unbalance_percent
+from feederloop.simulators.grid.volt_var import VoltVarPowerFlow
 
 POINT_OUTPUTS = ["p_kw", "q_kvar", "v_v", "meter_kwh"]
 GRID_OUTPUTS = [
@@ -60,7 +61,14 @@ class GridSimulator(mosaik_api_v3.Simulator):
     def create(  # type: ignore[override]
         self, num: int, model: str, *, sites: list[dict[str, Any]] | None = None
     ) -> list[CreateResult]:
-        """Create all connection points (from `sites`: name, bus, phase), or the network's entity."""
+        """Create all connection points, or the network's entity.
+
+        Args:
+            num: How many connection points.
+            model: ConnectionPoint or Grid.
+            sites: Dictionaries with name, bus, phase and, of an inverter that supplies reactive power by its voltage,
+                its rated power `volt_var_kva`.
+        """
         if model == "Grid":
             if not self._names:
                 raise InputError("the connection points have to be created before the grid", key="model", value=model)
@@ -70,14 +78,15 @@ class GridSimulator(mosaik_api_v3.Simulator):
         points = pd.DataFrame(sites, columns=["name", "bus", "phase"])
         self._names = list(points["name"])
         self._power_flow = PowerFlow(Feeder.from_network(self._network, points))
+        rated_kva = np.array([float(site.get("volt_var_kva", 0.0)) for site in sites or []])
+        self._with_volt_var = VoltVarPowerFlow(self._power_flow, rated_kva)
         self._meter_kwh = np.zeros(num)
         return [{"eid": name, "type": model} for name in self._names]
 
     def step(self, time: int, inputs: dict[str, Any], max_advance: int) -> int:
         """Solve for the powers that hold in [time, time + step)."""
         p_kw = self._summed(inputs, "p_kw")
-        q_kvar = self._summed(inputs, "q_kvar")
-        solution = self._power_flow.solve(p_kw[:, None], q_kvar[:, None])
+        solution, total_kvar = self._with_volt_var.solve(p_kw[:, None], self._summed(inputs, "q_kvar")[:, None])
         buses = self._power_flow.bus_voltages(solution.current)
         loading = self._power_flow.branch_loading_percent(solution.current)[:, :, 0]
         source_kw = float(self._power_flow.source_power_kw(solution.current)[0])
@@ -88,7 +97,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
             for name, p, q, v, meter in zip(
                 self._names,
                 p_kw.tolist(),
-                q_kvar.tolist(),
+                total_kvar[:, 0].tolist(),
                 self._point_volts(np.abs(solution.v[:, 0])),
                 self._meter_kwh.tolist(),
                 strict=True,

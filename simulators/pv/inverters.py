@@ -7,8 +7,6 @@ from feederloop.simulators.pv.volt_var import volt_var_share, volt_watt_share
 
 Floats = NDArray[np.float64]
 
-_APPROACH = 0.5  # per step; a whole step towards the target makes neighbours with the voltage of the last step hunt
-
 
 class Inverters:
     """The plants of a street.
@@ -21,10 +19,12 @@ class Inverters:
     def __init__(self, available_kw: Floats, volt_var_kva: Floats | None = None) -> None:
         self.available_kw = available_kw
         self._rated_kva = np.zeros(len(available_kw)) if volt_var_kva is None else volt_var_kva
-        self.q_kvar = np.zeros(len(available_kw))
 
     def power(self, step: int, p_limit_kw: Floats, v_v: Floats | None = None) -> Floats:
-        """Return active power in kW, export positive and never negative, [n]; `q_kvar` moves along.
+        """Return active power in kW, export positive and never negative, [n].
+
+        What inverters supply of reactive power by their voltage follows it within seconds, so it is the power flow that
+        balances both; here it only takes its part of the rating.
 
         Args:
             step: Number of the physical step.
@@ -37,8 +37,6 @@ class Inverters:
             return power
         answers = (self._rated_kva > 0) & ~np.isnan(v_v)
         volts = np.where(answers, v_v, 230.0)
-        target = np.where(answers, self._rated_kva * volt_var_share(volts), 0.0)
-        self.q_kvar = self.q_kvar + _APPROACH * (target - self.q_kvar)
         # Reactive power has priority over active power.
-        most = np.minimum(self._rated_kva * volt_watt_share(volts), np.sqrt(self._rated_kva**2 - self.q_kvar**2))
+        most = self._rated_kva * np.minimum(volt_watt_share(volts), np.sqrt(1.0 - volt_var_share(volts) ** 2))
         return np.where(answers, np.minimum(power, most), power)

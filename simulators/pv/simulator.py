@@ -29,7 +29,6 @@ class PvSimulator(mosaik_api_v3.Simulator):
         super().__init__(META)
         self._options: dict[str, Any] = {}
         self._step_s = 0
-        self._volt_var = False
         self._rows: dict[str, int] = {}
         self._inverters: Inverters
         self._state: dict[str, list[float]] = {}
@@ -45,13 +44,9 @@ class PvSimulator(mosaik_api_v3.Simulator):
         seed: int,
         place: Mapping[str, Any],
         weather: Mapping[str, Any],
-        volt_var: bool = False,
     ) -> Any:
-        """Take the run's time, place and weather; arguments as of `available_power`.
-
-        With `volt_var`, inverters answer to the voltage `v_v` that they are told.
-        """
-        self._step_s, self._volt_var = step_s, volt_var
+        """Take the run's time, place and weather; arguments as of `available_power`."""
+        self._step_s = step_s
         self._options = {
             "start": start, "duration_s": duration_s, "step_s": step_s, "seed": seed, "place": place,
             "weather": weather,
@@ -61,10 +56,13 @@ class PvSimulator(mosaik_api_v3.Simulator):
     def create(  # type: ignore[override]
         self, num: int, model: str, *, sites: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Create all plants; `sites` are `num` site dictionaries."""
+        """Create all plants; `sites` are `num` site dictionaries.
+
+        Those with a `volt_var_kva` answer to the voltage `v_v` that they are told.
+        """
         if num != len(sites) or self._rows:
             raise ValueError(f"all {model} entities are created at once: num is {num}, sites are {len(sites)}")
-        rated = np.array([float(site["inverter_kva"]) if self._volt_var else 0.0 for site in sites])
+        rated = np.array([float(site.get("volt_var_kva", 0.0)) for site in sites])
         self._inverters = Inverters(available_power(sites, **self._options), rated)
         self._rows = {site["name"]: row for row, site in enumerate(sites)}
         self._move(0, np.full(len(sites), np.nan))
@@ -98,7 +96,7 @@ class PvSimulator(mosaik_api_v3.Simulator):
     def _move(self, step: int, limit: Floats, volts: Floats | None = None) -> None:
         self._state = {
             "p_kw": self._inverters.power(step, limit, volts).tolist(),
-            "q_kvar": self._inverters.q_kvar.tolist(),
+            "q_kvar": [0.0] * len(self._rows),
             "available_kw": self._inverters.available_kw[:, step].tolist(),
         }
 

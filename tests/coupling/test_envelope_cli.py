@@ -216,6 +216,37 @@ def test_a_saved_network_with_three_phase_points_and_two_base_voltages_per_unit(
     assert violation["value"] < lowest_v
 
 
+def test_inverters_that_answer_to_their_voltage_are_part_of_proof_and_refutation(tmp_path: Path) -> None:
+    plain, answering = street_points(), street_points(volt_var_kva=10.0)
+    source = {"source_v_pu": 1.05}
+    without = envelopes.publish("street_12", plain, rule="equal", **source)
+    published = envelopes.publish("street_12", answering, rule="equal", **source)
+    assert published.certified
+    assert published.table["export_limit_kw"].sum() > 1.1 * without.table["export_limit_kw"].sum()
+    assert envelopes.check("street_12", answering, published.table, **source).certified
+    (interval,) = envelopes.check("street_12", plain, published.table, **source).intervals
+    assert interval.verdict == "refuted"
+    wide = published.table.assign(export_limit_kw=published.table["export_limit_kw"] + 2.0)
+    (interval,) = envelopes.check("street_12", answering, wide, **source).intervals
+    assert interval.verdict == "refuted"
+    worst = interval.violations[0]
+    assert worst.kind == "v_max"
+    # Who does not know of the inverters finds the voltage that is named from the powers that are.
+    points = connection_points(street_12())
+    peer = PowerFlow(Feeder.from_network(load_network("street_12", source_v_pu=1.05), points))
+    voltages = peer.bus_voltages(peer.solve(worst.p_kw[:, None], worst.q_kvar[:, None]).current)
+    assert worst.value == pytest.approx(np.abs(voltages[peer.feeder.buses.tolist().index(worst.bus)]).max(), abs=1e-4)
+    corner = envelopes.publish("street_12", answering, rule="equal", safety="corner", **source)
+    assert corner.intervals[0].verdict == "refuted"
+
+
+def test_inverters_that_answer_to_volts_do_not_go_with_limits_in_none(tmp_path: Path) -> None:
+    net, rows = two_voltages(), street_points(volt_var_kva=5.0).iloc[:6]
+    limits = envelopes.StatedLimits(v_min_pu=0.9, v_max_pu=1.1)
+    with pytest.raises(InputError, match=r"judged in none.*volt_var_kva.*or limits in volt"):
+        envelopes.publish(net, rows, limits=limits)
+
+
 def test_a_network_without_any_ampacity_says_so() -> None:
     net = street_12()
     net.line = net.line.drop(columns="max_i_ka")

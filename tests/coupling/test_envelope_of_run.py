@@ -25,6 +25,16 @@ def test_envelopes_that_a_run_had_proven_pass_the_check(tmp_path: Path) -> None:
     assert verdict.table["export_limit_kw"].to_numpy() == pytest.approx(recorded["export_limit_kw"].to_numpy())
 
 
+def test_envelopes_for_inverters_that_answer_to_their_voltage_pass_the_check(tmp_path: Path) -> None:
+    volt_var = ("prosumers.pv.volt_var=true", "grid.source_v_pu=1.08", "time.start=2016-06-15 12:00:00")
+    files, _ = files_of(tmp_path / "run", *volt_var)
+    points = pd.read_csv(files.points)
+    assert points["volt_var_kva"].gt(0).any()
+    assert envelopes.check(files.network, files.points, files.envelopes, limits=files.limits).certified
+    points.drop(columns="volt_var_kva").to_csv(files.points, index=False)
+    assert not envelopes.check(files.network, files.points, files.envelopes, limits=files.limits).certified
+
+
 def test_corner_checked_envelopes_of_a_run_are_refuted_by_a_corner(tmp_path: Path) -> None:
     files, _ = files_of(tmp_path / "run", "envelope.safety=corner")
     verdict = envelopes.check(files.network, files.points, files.envelopes, limits=files.limits)

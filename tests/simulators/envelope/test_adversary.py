@@ -13,6 +13,7 @@ from peers.random_feeders import Recipe, box, network
 from feederloop.simulators.envelope.box import Box, Interval, Limits
 from feederloop.simulators.envelope.certificate import Certificate, Certifier
 from feederloop.simulators.envelope.controller import EnvelopeController, Options
+from feederloop.simulators.envelope.volt_var import VoltVar
 from feederloop.simulators.grid.feeder import Feeder
 from feederloop.simulators.grid.networks import connection_points, load_network
 from feederloop.simulators.grid.powerflow import PowerFlow
@@ -198,13 +199,21 @@ def test_no_unbalance_found_exceeds_what_was_proven(recipe, limit_percent):
 
 
 @settings(max_examples=5, deadline=None)
-@given(recipe=RECIPES, rated_kva=st.sampled_from([1.0, 5.0, 10.0]), limits=LIMITS)
-def test_nothing_found_with_volt_var_inverters_exceeds_what_was_proven(recipe, rated_kva, limits):
+@given(
+    recipe=RECIPES,
+    rated_kva=st.sampled_from([1.0, 5.0, 10.0]),
+    limits=LIMITS,
+    reactors_v=st.sampled_from([None, (216.0, 253.0), (238.0, 250.0)]),
+)
+def test_nothing_found_with_volt_var_inverters_exceeds_what_was_proven(recipe, rated_kva, limits, reactors_v):
     recipe = replace(recipe, three_phase_share=0.0)
     net, points = network(recipe)
     feeder, uses = Feeder.from_network(net, points), box(recipe)
     rated = np.where(np.arange(recipe.customers) % 3 < 2, rated_kva, 0.0)
-    certificate = Certifier(PowerFlow(feeder), limits).certify(uses, rated)
+    volt_var = VoltVar.without_reactors(rated)
+    if reactors_v is not None:
+        volt_var = VoltVar.over(feeder, rated, *(np.full(len(rated), volt) for volt in reactors_v))
+    certificate = Certifier(PowerFlow(volt_var.in_network(feeder)), limits).certify(uses, volt_var)
     if np.isfinite(certificate.v_max_v):
         found = adversary.attack(
             adversary.VoltVarEngine(feeder, rated), uses, points["phase"], seed=recipe.seed, rounds=4

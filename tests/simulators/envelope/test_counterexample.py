@@ -11,6 +11,7 @@ from feederloop.simulators.envelope.counterexample import Search
 from feederloop.simulators.grid.feeder import Feeder
 from feederloop.simulators.grid.networks import connection_points, load_network
 from feederloop.simulators.grid.powerflow import PowerFlow, unbalance_percent
+from feederloop.simulators.grid.volt_var import VoltVarPowerFlow
 
 LOOSE = Limits(100.0, 400.0, 1e4, 1e4, 1e3)
 POINTS = 7
@@ -62,6 +63,23 @@ def test_the_worst_corner_is_found(power_flow: PowerFlow, box: Box, extremes: pd
     assert found.value == pytest.approx(extremes[kind], abs=1e-6)
     assert (np.isclose(found.p_kw, box.p_low_kw) | np.isclose(found.p_kw, box.p_high_kw)).all()
     assert Search(power_flow, limits_at(kind, extremes[kind] + inside)).within(box) == []
+
+
+def test_the_worst_corner_is_found_where_inverters_answer_to_their_voltage(power_flow: PowerFlow, box: Box) -> None:
+    rated_kva = np.where(np.arange(POINTS) % 2 == 0, 8.0, 0.0)
+    corners = np.array(list(itertools.product(*zip(box.p_low_kw, box.p_high_kw, strict=True)))).T
+    with_volt_var = VoltVarPowerFlow(power_flow, rated_kva)
+    solution, total_kvar = with_volt_var.solve(corners, np.repeat(box.q_low_kvar[:, None], corners.shape[1], axis=1))
+    voltage = np.abs(power_flow.bus_voltages(solution.current)[power_flow.feeder.bus_vn_v < 1000.0])
+    limits = limits_at("v_max", voltage.max() - 1e-3)
+    (found,) = Search(power_flow, limits, rated_kva).within(box)
+    assert found.value == pytest.approx(voltage.max(), abs=1e-5)
+    worst = int(voltage.max(axis=(0, 1)).argmax())
+    np.testing.assert_allclose(found.p_kw, corners[:, worst])
+    # The reactive power it names makes the same voltages in any power flow.
+    np.testing.assert_allclose(found.q_kvar, total_kvar[:, worst], atol=1e-5)
+    assert Search(power_flow, limits).within(box) != []
+    assert Search(power_flow, limits_at("v_max", voltage.max() + 1e-3), rated_kva).within(box) == []
 
 
 def test_the_use_it_names_has_the_voltages_it_says(power_flow: PowerFlow, box: Box, extremes: pd.Series) -> None:

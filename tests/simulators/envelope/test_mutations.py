@@ -214,7 +214,7 @@ def broken_claims(modules: dict[str, ModuleType]) -> Iterator[str]:
                 yield f"radius of case {number}"
             if (np.abs(case.current[order] - discs.current[:, None]) > discs.spread[:, None] + 1e-6).any():
                 yield f"radius of currents of case {number}"
-            known = modules["region"].Region.of(certifier, Boxes.around(case.box, 0.0))
+            known = modules["region"].Region.of(certifier, Boxes.around(case.box, 0.0), 0.005)
             if known is not None and left_intervals(case, certifier, known):
                 yield f"derivative in case {number}"
         if number % 2:  # by what was proven of a box near it

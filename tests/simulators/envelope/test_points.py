@@ -75,6 +75,16 @@ def test_reactive_band_floor_and_weight(tmp_path: Path) -> None:
     assert (interval.import_floor_kw[0], interval.weight[0]) == (0.8, 2.0)
 
 
+def test_an_inverter_that_answers_to_its_voltage_does_so_in_every_interval(tmp_path: Path) -> None:
+    known = read_points(written(tmp_path, f"{HEADER},volt_var_kva\nhome,4,a,-0.5,-0.1,5,7,6\nshop,8,c,-2,-0.4,,,\n"))
+    np.testing.assert_array_equal(known.volt_var_kva, [6.0, 0.0])
+    timed = TIMED.replace("uncertainty_kw", "volt_var_kva")
+    with pytest.raises(InputError, match=r"differs from the first interval's \[shop.volt_var_kva = '0.25'\]"):
+        read_points(written(tmp_path, timed))
+    with pytest.raises(InputError, match=r"a rated power is not negative.*\[shop.volt_var_kva = '-0.5'\]"):
+        read_points(written(tmp_path, timed.replace("0.25", "-0.5").replace(",,,0.5", ",,,-0.5")))
+
+
 def test_blank_lines_spaces_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
     file = written(tmp_path, "\ufeff" + POINTS.replace("\n", "\n\n").replace(",4,", ", 4 ,"))
     assert read_points(file).points["bus"].tolist() == [4, 6, 8]
