@@ -247,7 +247,7 @@ def _roof(scenario: Scenario, stated: StatedProsumer, has_pv: bool, draw: "_Draw
         "pv_tilt_deg": _or(stated.pv_tilt_deg, lambda: draw("pv_tilt_deg", pv.tilt_deg)),
         "pv_azimuth_deg": _or(stated.pv_azimuth_deg, lambda: draw("pv_azimuth_deg", pv.azimuth_deg)),
         "inverter_kva": inverter_kva,
-        "volt_var_kva": inverter_kva if pv.volt_var else 0.0,
+        "volt_var_kva": _or(stated.volt_var_kva, lambda: inverter_kva if pv.volt_var else 0.0),
     }
 
 

@@ -219,7 +219,8 @@ class Watch:
         if proxy is not None and proxy.process_ended():
             message = f"the connection broke during {call.name}{proxy.process_note()}"
         else:
-            message = f"{call.name} took longer than the limit of {self.limit_s:g} s"
+            key = "" if self.phase == START else " (run.step_time_limit_s)"
+            message = f"{call.name} took longer than the limit of {self.limit_s:g} s{key}"
         self.fail(Failure(call.simulator, call.time_s, message))
 
     def fail_call(self, call: _Call, error: BaseException) -> None:

@@ -108,6 +108,11 @@ class StatedProsumer(Section):
     pv_tilt_deg: Number | None = quantity(None, "°", "Tilt of the roof from horizontal", ge=0, le=90)
     pv_azimuth_deg: Number | None = quantity(None, "°", "Azimuth of the roof, 180 is south", ge=0, le=360)
     inverter_kva: Positive | None = quantity(None, "kVA", "Apparent power of the inverter")
+    volt_var_kva: NonNegative | None = quantity(
+        None,
+        "kVA",
+        "The same if it answers to its voltage, 0 if it does not; by default as `prosumers.pv.volt_var` says for all",
+    )
     ev_capacity_kwh: NonNegative = quantity(0.0, "kWh", "Usable battery of the EV; 0 for no EV")
     ev_charge_kw: Positive | None = quantity(None, "kW", "Rating of the charger")
     ev_discharge_kw: NonNegative | None = quantity(None, "kW", "Discharging power; 0 for none")

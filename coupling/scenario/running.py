@@ -24,7 +24,12 @@ class Record(Section):
 class Run(Section):
     """Bounds on the run."""
 
-    step_time_limit_s: Positive = quantity(60.0, "s", "Longest that one step of one simulator may take", le=86400)
+    step_time_limit_s: Positive = quantity(
+        300.0,
+        "s",
+        "Longest that one step of one simulator may take; hundreds of homes take a minute",
+        le=86400,
+    )
 
 
 class Elsewhere(Section):

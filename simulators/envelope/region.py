@@ -20,7 +20,7 @@ _REFINEMENTS = 6
 _REFINED_AT_MOST = 24  # groups of alike rows, for each section
 _ALIKE = 0.9
 _CHARGED = 0.1  # of what a bound is loose by: how much may be charged for ends that are not quite proven
-NEAR = 0.004  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
+NEAR = 0.001  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
 
 
 class Region:

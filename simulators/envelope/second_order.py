@@ -28,11 +28,16 @@ class SecondOrder:
     """
 
     def __init__(self, layout: Layout, enclosure: Enclosure, asked: Floats) -> None:
-        self._first, self._kinds, self._asked = layout.first, np.array(enclosure.kinds), asked
+        self._first, self._kinds = layout.first, np.array(enclosure.kinds)
         self._half = np.stack([enclosure.half[kind] for kind in enclosure.kinds])
         self._answer = -layout.unit / enclosure.v.conj() ** 2
-        self._moved = np.stack([parts_of(moved) for moved in enclosure.moved])
-        self._by = np.ascontiguousarray(self._moved.transpose(0, 1, 3, 2))
+        self._points = np.flatnonzero((asked > 0).any(axis=0))
+        count = np.diff(layout.first)
+        self._injectors = np.flatnonzero(np.isin(np.repeat(np.arange(len(count)), count), self._points))
+        self._into_first = np.concatenate([[0], np.cumsum(count[self._points])])
+        moved = np.stack([parts_of(moved) for moved in enclosure.moved])
+        self._moved = moved.take(self._points, axis=3)
+        self._by = np.ascontiguousarray(moved[:, :, self._injectors].transpose(0, 1, 3, 2))
 
     def sums(self, adjoint: Complex, across: Floats, sign: float) -> Floats:
         """[kinds, rows, points] Sums by all points of absolute second derivatives times these points' half-widths.
@@ -42,74 +47,59 @@ class SecondOrder:
             across: [kinds, rows, points] How far points move values across their direction, over the lengths' roots;
                 zeros for what has a fixed direction.
             sign: -1 where negated lengths are meant.
+
+        Returns:
+            Of points that are not asked for, zeros.
         """
-        result = np.zeros(across.shape)
+        result, answered = np.zeros(across.shape), parts_of(adjoint * self._answer)
+        found = np.zeros((*across.shape[:2], len(self._points)))
+        of_asked = answered.take(self._injectors, axis=2)
         _add_up(
-            parts_of(adjoint * self._answer), self._moved, self._by, across, sign, self._kinds, self._first,
-            self._half, self._asked, result,
+            answered, np.stack([*of_asked, -of_asked[0]]), self._moved, self._by, across,
+            across.take(self._points, axis=2), sign, self._kinds, self._first, self._into_first, self._half, found,
         )  # fmt: skip
+        result[:, :, self._points] = found
         return result
 
 
 @compiled
-def _add_up(adjoint, moved, by, across, sign, kinds, first, half, asked, result):  # type: ignore[no-untyped-def]
-    count, points = len(kinds), asked.shape[1]
+def _add_up(  # type: ignore[no-untyped-def]
+    answered, of_asked, moved, by, across, across_asked, sign, kinds, first, into_first, half, result
+):
+    count, points = half.shape
     single = first[points] == points
-    into = np.empty(points)
-    for r in range(adjoint.shape[1]):
-        re, im = adjoint[0, r], adjoint[1, r]
+    part = np.empty(result.shape[2])
+    for r in range(answered.shape[1]):
+        re, im = answered[0, r], answered[1, r]
         for a in range(count):
             for j in range(points):
-                if not asked[a, j] > 0:
+                if not half[a, j] > 0:
                     continue
+                turn = sign * across[a, r, j]
                 for b in range(count):
-                    _times(sign * across[a, r, j], across[b, r], into)
+                    x, y = (of_asked[1, r], of_asked[2, r]) if kinds[b] else (of_asked[0, r], of_asked[1, r])
+                    into = result[b, r]
+                    if single:
+                        one, other = (im[j], -re[j]) if kinds[a] else (re[j], im[j])
+                        _add_single(
+                            turn, across_asked[b, r], one, moved[b, 0, j], other, moved[b, 1, j], x, by[a, 0, j], y,
+                            by[a, 1, j], half[a, j], into,
+                        )  # fmt: skip
+                        continue
+                    for k in range(len(part)):
+                        part[k] = turn * across_asked[b, r, k]
                     for i in range(first[j], first[j + 1]):
                         one, other = (im[i], -re[i]) if kinds[a] else (re[i], im[i])
-                        _add_two(one, moved[b, 0, i], other, moved[b, 1, i], into)
-                    one, other, turn = (im, re, -1.0) if kinds[b] else (re, im, 1.0)
-                    if single:
-                        _add_products(one, by[a, 0, j], turn, other, by[a, 1, j], into)
-                    else:
-                        _add_by_point(one, by[a, 0, j], turn, other, by[a, 1, j], first, into)
-                    result[a, r, j] += _weighed(into, half[b])
+                        for k in range(len(part)):
+                            part[k] += one * moved[b, 0, i, k] + other * moved[b, 1, i, k]
+                    for k in range(len(part)):
+                        for i in range(into_first[k], into_first[k + 1]):
+                            part[k] += x[i] * by[a, 0, j, i] + y[i] * by[a, 1, j, i]
+                        into[k] += abs(part[k]) * half[a, j]
 
 
 @compiled
-def _times(factor, x, into):  # type: ignore[no-untyped-def]
+def _add_single(turn, c, one, moved_re, other, moved_im, x, by_re, y, by_im, weight, into):  # type: ignore[no-untyped-def]
     for k in range(len(into)):
-        into[k] = factor * x[k]
-
-
-@compiled
-def _add_two(one, x, other, y, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        into[k] += one * x[k] + other * y[k]
-
-
-@compiled
-def _add_products(a, x, turn, b, y, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        into[k] += a[k] * x[k] + turn * (b[k] * y[k])
-
-
-@compiled
-def _add_by_point(a, x, turn, b, y, first, into):  # type: ignore[no-untyped-def]
-    for k in range(len(into)):
-        for i in range(first[k], first[k + 1]):
-            into[k] += a[i] * x[i] + turn * (b[i] * y[i])
-
-
-@compiled
-def _weighed(x, weight):  # type: ignore[no-untyped-def]
-    """Sum of |x| weight; in four parts, which a processor adds up side by side."""
-    whole = len(x) // 4 * 4
-    one, two, three, four = 0.0, 0.0, 0.0, 0.0
-    for k in range(0, whole, 4):
-        one += abs(x[k]) * weight[k]
-        two += abs(x[k + 1]) * weight[k + 1]
-        three += abs(x[k + 2]) * weight[k + 2]
-        four += abs(x[k + 3]) * weight[k + 3]
-    for k in range(whole, len(x)):
-        one += abs(x[k]) * weight[k]
-    return one + two + three + four
+        part = turn * c[k] + one * moved_re[k] + other * moved_im[k] + x[k] * by_re[k] + y[k] * by_im[k]
+        into[k] += abs(part) * weight

@@ -118,7 +118,8 @@ def test_a_remote_simulator_that_hangs_fails_the_run(tmp_path, where):
     outcome = run(world_of(tmp_path, COMMAND, fault="hang", where=where, at=20), **limits)
     assert (outcome.status, outcome.simulator) == ("failed", "bad")
     assert outcome.time_s == (20 if where == "step" else None)
-    assert outcome.message == f"{where} took longer than the limit of {0.5 if where == 'step' else 3} s"
+    limit = "0.5 s (run.step_time_limit_s)" if where == "step" else "3 s"
+    assert outcome.message == f"{where} took longer than the limit of {limit}"
     assert not outcome.given_up
     assert "first finalize" in notes(tmp_path)
     assert time.monotonic() - began < 20
