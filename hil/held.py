@@ -124,7 +124,7 @@ class HeldDevice:
         if not found.answered:
             self._lose(found.reason)
             return False
-        self.inspection = found
+        self.inspection, self._voltage_v = found, found.voltage_v
         # What is set already is not written again: it may lie in flash.
         self._known.update(found.settings)
         self._audit.event("found", device=self.name, why=", ".join(found.identity.values()))
@@ -263,7 +263,7 @@ class HeldDevice:
             self._lose(power.reason or "no answer")
             return
         self.statistics.answered(time.monotonic() - began, good=power.good, now=now)
-        self._voltage_v = voltage_v(readings)
+        self._voltage_v = voltage_v(readings, self.entry.ratings.phases)
         shown = shown_setpoint(profile, readings)
         if shown is not None and profile.control is not None:
             self._known.setdefault(profile.control.setpoint, shown)

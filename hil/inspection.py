@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from feederloop.hil.bench import NOMINAL_V, DeviceEntry
-from feederloop.hil.measuring import measured_roles, power_kw, shown_setpoint
+from feederloop.hil.measuring import measured_roles, power_kw, shown_setpoint, voltage_v
 from feederloop.hil.profile import Profile
 from feederloop.hil.reading import Reading, Value
 from feederloop.hil.transport import DeviceTransport
@@ -61,6 +61,7 @@ class Inspection:
         setpoint: What its set-point register (or the one that shows it) says; None where it does not.
         settings: What its fail-safe registers hold, and those kept in flash that say who is in control, by role.
         is_another: Whether it is another device than the bench expects: then it is not even stopped.
+        voltage_v: Mean voltage of its phases, see `measuring.voltage_v`.
     """
 
     answered: bool
@@ -78,6 +79,7 @@ class Inspection:
     setpoint: float | None = None
     settings: Mapping[str, Value] = field(default_factory=dict)
     is_another: bool = False
+    voltage_v: float | None = None
 
 
 async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
@@ -130,6 +132,7 @@ async def inspect(transport: DeviceTransport, entry: DeviceEntry) -> Inspection:
         shown_setpoint(profile, readings),
         {role: item.value for role in asked if (item := readings.get(role)) and item.value is not None},
         bool(another),
+        voltage_v(readings, entry.ratings.phases),
     )
 
 

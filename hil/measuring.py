@@ -1,7 +1,7 @@
 """What a device's readings say: power, plugged, state of charge, whatever it calls them.
 
 Public: `measured_roles(profile)`, `power_kw(profile, readings)`, `plugged(readings)`, `soc_percent(readings)`,
-`voltage_v(readings)`, `shown_setpoint(profile, readings)`.
+`voltage_v(readings, phases)`, `shown_setpoint(profile, readings)`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from feederloop.hil.profile import Profile
 from feederloop.hil.reading import Quality, Reading
+from feederloop.hil.setpoints import HIGHEST_V
 
 Readings = Mapping[str, Reading]
 
@@ -35,7 +36,12 @@ def _wanted(profile: Profile) -> Iterator[str]:
     if profile.kind != "inverter":
         yield from _STATES
         yield from ("soc", "setpoint_valid_remaining")
-    yield "voltage_l1" if profile.has("voltage_l1") else "voltage"
+    if not profile.has("voltage_l1"):
+        yield "voltage"
+    elif profile.kind == "inverter":
+        yield "voltage_l1"
+    else:  # whose power becomes current by the voltages of all its phases
+        yield from (f"voltage_{phase}" for phase in _PHASES)
     if profile.control and profile.has(profile.control.setpoint):
         setpoint = profile.control.setpoint
         yield profile.point(setpoint).read_back or setpoint
@@ -101,12 +107,18 @@ def soc_percent(readings: Readings) -> float | None:
     return float(reading.value) if reading is not None and reading.good and reading.value is not None else None
 
 
-def voltage_v(readings: Readings) -> float | None:
-    """Return the voltage at the device, None where it does not say or says what cannot be."""
-    reading = readings.get("voltage_l1") or readings.get("voltage")
-    if reading is None or not reading.good or reading.value is None or not 150 < float(reading.value) < 300:
+def voltage_v(readings: Readings, phases: int) -> float:
+    """Return the mean voltage of a device's phases; one that is not told, or cannot be, is the highest permitted."""
+    told = [_volts(readings.get(f"voltage_{phase}")) for phase in _PHASES[:phases]]
+    if told[0] is None:
+        told[0] = _volts(readings.get("voltage"))
+    return sum(HIGHEST_V if volts is None else volts for volts in told) / phases
+
+
+def _volts(reading: Reading | None) -> float | None:
+    if reading is None or not reading.good or isinstance(reading.value, str | None):
         return None
-    return float(reading.value)
+    return float(reading.value) if 150 < float(reading.value) < 300 else None
 
 
 def shown_setpoint(profile: Profile, readings: Readings) -> float | None:

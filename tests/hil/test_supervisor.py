@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feederloop.hil.inspection import Inspection
+from feederloop.hil.measuring import voltage_v
 from feederloop.hil.reading import Quality, Reading
 from feederloop.hil.setpoints import SetpointScale
 from feederloop.hil.sunspec import nominal_places, resolve
@@ -190,3 +191,22 @@ def test_the_budget_of_flash_is_not_refilled_by_losing_the_device(monkeypatch):
         taken = sent_value(supervisor, Command(-3.0), 10.0 * number)
         assert (taken is not None) == (number < 2)
     assert sent_value(supervisor, Command(-2.0), 60.0) is not None, "less than the register shows is always written"
+
+
+@pytest.mark.parametrize(
+    ("told", "mean_v"),
+    [
+        ({"voltage_l1": 210.0, "voltage_l2": 240.0, "voltage_l3": 243.0}, 231.0),
+        ({"voltage_l1": 210.0}, (210.0 + 2 * 253.0) / 3),
+        ({"voltage_l1": 210.0, "voltage_l2": 0.0, "voltage_l3": 900.0}, (210.0 + 2 * 253.0) / 3),
+        ({"voltage": 220.0}, (220.0 + 2 * 253.0) / 3),
+        ({}, 253.0),
+    ],
+)
+def test_power_becomes_current_by_all_phases_and_one_that_nobody_measures_may_be_high(told, mean_v):
+    readings = {role: Reading(value, Quality.GOOD) for role, value in told.items()}
+    assert voltage_v(readings, 3) == pytest.approx(mean_v)
+    three = {**CHARGER, "ratings": {**CHARGER.get("ratings", {}), "phases": 3}}
+    supervisor = supervisor_of(three, found={"import_kw": 22.0})
+    amperes = supervisor.decide(Command(-11.0, -9.0, 0.0), 0.0, voltage_v=voltage_v(readings, 3)).value
+    assert 8.9 < amperes * 3 * mean_v / 1000 <= 9.0
