@@ -39,6 +39,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._unit = self._number = 0
+        self._numbers = False  # whether the device numbers its answers
         self._answer: asyncio.Future[bytes] | None = None
 
     @property
@@ -49,7 +50,8 @@ class Wire(asyncio.Protocol):
     async def ask(self, unit: int, request: bytes) -> bytes:
         """Send a request and return its answer, each from the function code to before any checksum; one at a time.
 
-        Only what bears the request's unit and number (or none) is its answer; whatever else comes is dropped.
+        Only what bears the request's unit and number is its answer; whatever else comes is dropped. Of a device that
+        numbers none, as on a serial line, it may be without.
 
         Raises:
             WireError: No answer came in time, it could not be read, or the connection was lost.
@@ -91,7 +93,8 @@ class Wire(asyncio.Protocol):
             if not used:
                 return
             self._buffer = self._buffer[used:]
-            if answer and self._unit in (0, unit) and number in (0, self._number):
+            if answer and self._unit in (0, unit) and (number == self._number or not (number or self._numbers)):
+                self._numbers = number > 0
                 waiting.set_result(answer)
                 return
 

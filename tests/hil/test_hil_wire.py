@@ -62,6 +62,18 @@ def test_the_answer_is_that_of_the_request(say: Callable[[int], list[bytes]]) ->
     assert _play(say, _ask) == ANSWER
 
 
+def test_of_a_device_that_numbers_its_answers_none_without_a_number_is_taken() -> None:
+    async def scenario(address: DeviceAddress) -> list[bytes]:
+        wire = await open_wire(address, timeout_s=5)
+        answers = [await wire.ask(1, REQUEST) for _ in range(2)]
+        wire.close()
+        return answers
+
+    stale = _frame(0, bytes([3, 2, 0, 99]))
+    assert _play(lambda number: [_frame(number)] if number == 1 else [stale, _frame(number)], scenario) == [ANSWER] * 2
+    assert _play(lambda number: [_frame(0)], scenario) == [ANSWER] * 2
+
+
 def test_what_was_not_asked_for_is_dropped() -> None:
     async def scenario(address: DeviceAddress) -> tuple[bytes, bytes]:
         wire = await open_wire(address, timeout_s=5)
