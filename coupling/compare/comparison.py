@@ -17,7 +17,7 @@ from feederloop.coupling.compare.statistics import Estimate, estimate
 from feederloop.coupling.compare.stress import stress
 from feederloop.coupling.compare.variants import VARIANTS, chosen_variants, folder_name
 from feederloop.coupling.metrics.exchange import refused_share
-from feederloop.coupling.metrics.tables import Group
+from feederloop.coupling.metrics.tables import Group, number
 from feederloop.coupling.network_of_run import Network
 from feederloop.coupling.results import Run
 from feederloop.coupling.scenario import Scenario, ScenarioError, check_scenario
@@ -214,6 +214,7 @@ def _evaluated(folder: Path, scenario: Scenario, variants: list[str], seeds: lis
             gains = market_gains([variant], alone)
             group["no_worse_with_market_share"] = gains[0].no_worse_share if gains else None
             lost = known[variant, seed].lost_share
+            group["least_served"] = number(1.0 - lost.max()) if len(lost) else None
             group["location_bias"] = location_bias(lost, networks[seed].sensitivity_v_per_kw)
         extra[variant, seed] = {"comparison": group, "stress": stress(networks[seed], run)}
     return Comparison(folder, scenario, variants, seeds, done, known, extra)

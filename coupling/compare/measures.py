@@ -128,6 +128,10 @@ def _people() -> list[Measure]:
         Measure(cost, "fairness.export_gini", "Gini, export limits", "1"),
         Measure(cost, "fairness.export_min_to_mean", "Lowest to mean export limit", "1", "high"),
         Measure(
+            cost, "comparison.least_served", "Least served roof, of its sun", "1", "high",
+            note="what whoever lost most could still use or sell of what the sun allowed",
+        ),
+        Measure(
             cost, "comparison.location_bias", "Location bias", "1", "",
             note="rank correlation of what of each roof's energy was lost with how much its own export lifts its "
             "voltage; 0 is none",

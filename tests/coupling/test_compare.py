@@ -220,6 +220,7 @@ def test_a_comparison_leaves_runs_figures_and_a_page(small: Comparison) -> None:
     assert figures["doe", LOADING] == summary["congestion"]["max_line_loading_percent"]
     for use in ("random", "trade", "phase_trade", "adversary"):
         assert figures["doe", f"stress.{use}_violation_probability"] == 0.0
+    assert 0.0 < figures["doe", "comparison.least_served"] <= figures["uncoordinated", "comparison.least_served"] == 1.0
     assert figures["doe", "privacy.fields"] > figures["uncoordinated", "privacy.fields"] == 0
 
 
