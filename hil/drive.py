@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from feederloop.hil.bench import DeviceEntry, Series
+from feederloop.simulators.csv_file import read_csv
 from feederloop.simulators.errors import InputError
 
 
@@ -38,7 +39,10 @@ def _load(series: Series, start_utc: str | None) -> tuple["np.ndarray", "np.ndar
     path = Path(series.path)
     if not path.is_file():
         raise InputError("there is no such file", file=path, key="path")
-    frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"cannot be read ({error})", file=path, key="path") from error
     for column in ("time", series.column):
         if column not in frame:
             allowed = ", ".join(map(str, frame.columns))

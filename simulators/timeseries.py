@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from feederloop.simulators.csv_file import read_csv
 from feederloop.simulators.errors import InputError
 
 Unit = Literal["kW", "W", "kWh"]
@@ -161,7 +162,7 @@ def read_table(file: SeriesFile, columns: Sequence[str]) -> pd.DataFrame:
             table = pq.read_table(file.path, columns=wanted).to_pandas()
             table = table.reset_index() if set(wanted) - set(table.columns) else table
         else:
-            table = pd.read_csv(file.path, usecols=wanted)
+            table = read_csv(file.path, usecols=wanted)
     except (ValueError, OSError) as error:
         raise InputError(f"Cannot be read: {error}.", file=file.path, key=f"{file.key}.path") from error
     if table.empty:

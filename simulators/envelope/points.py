@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
+from feederloop.simulators.csv_file import read_csv
 from feederloop.simulators.envelope.box import Bools, Interval
 from feederloop.simulators.errors import InputError
 from feederloop.simulators.grid.feeder import Floats, Ints
@@ -237,7 +238,7 @@ class _Table:
 
 def _csv(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
+        return read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError("no such file", file=path) from error
     except pd.errors.EmptyDataError as error:
