@@ -7,7 +7,7 @@ import numpy as np
 import pandapower as pp
 import pandas as pd
 
-from feederloop.coupling.network_of_run import without_volt_var
+from feederloop.coupling.network_of_run import prosumers_of, without_volt_var
 from feederloop.coupling.results import Run
 from feederloop.coupling.scenario.load import scenario_from
 from feederloop.simulators.envelope.stated import StatedLimits
@@ -69,7 +69,7 @@ def write_files(run: Run, folder: Path) -> RunFiles:
 
 def _points(run: Run, envelopes: pd.DataFrame) -> pd.DataFrame:
     """[intervals * prosumers] The table of points."""
-    measured, prosumers = run.table("connection_point"), run.table("prosumer")
+    measured, prosumers = run.table("connection_point"), prosumers_of(run)
     measured = measured.assign(q_kvar=without_volt_var(measured, prosumers))
     starts = np.sort(envelopes["interval_start"].unique())
     place = np.searchsorted(starts, measured["time"].to_numpy(), side="right") - 1

@@ -19,6 +19,12 @@ TOLERANCE_V, TOLERANCE_PERCENT = 1e-3, 1e-3
 LOW_VOLTAGE_V = 1000.0
 
 
+def prosumers_of(run: Run) -> pd.DataFrame:
+    """Return the table `prosumer`; in runs of earlier versions no inverter answers to its voltage within the step."""
+    prosumers = run.table("prosumer")
+    return prosumers if "volt_var_kva" in prosumers else prosumers.assign(volt_var_kva=0.0)
+
+
 def without_volt_var(points: pd.DataFrame, prosumers: pd.DataFrame) -> "pd.Series[float]":
     """Return reactive power in kvar but for what inverters supply by their voltage.
 
@@ -53,7 +59,7 @@ class Network:
         low, high = scenario.limits.voltage_range_v
         limits = Limits(low, high, scenario.limits.line_loading_percent, scenario.limits.transformer_loading_percent)
         grid = scenario.grid
-        points = run.table("prosumer").rename(columns={"prosumer": "name"})
+        points = prosumers_of(run).rename(columns={"prosumer": "name"})
         net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
         power_flow = PowerFlow(Feeder.from_network(net, points[["name", "bus", "phase"]]))
         return cls(power_flow, limits, points["volt_var_kva"].to_numpy(float))

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from feederloop.coupling.metrics.tables import Group, number
-from feederloop.coupling.network_of_run import Network, without_volt_var
+from feederloop.coupling.network_of_run import Network, prosumers_of, without_volt_var
 from feederloop.coupling.results import Run
 from feederloop.simulators.envelope.box import Box
 from feederloop.simulators.envelope.counterexample import Search
@@ -48,7 +48,7 @@ def stress(network: Network, run: Run) -> Group:
     if export_kw.isna().all(axis=None):
         return group
     points = run.table("connection_point")
-    points = points.assign(q_kvar=without_volt_var(points, run.table("prosumer")))
+    points = points.assign(q_kvar=without_volt_var(points, prosumers_of(run)))
     phases = run.table("prosumer").set_index("prosumer")["phase"].reindex(list(network.power_flow.feeder.points))
     across = np.stack([phases == phase for phase in "abc"] + [phases != phase for phase in "abc"], axis=1)
     found = []

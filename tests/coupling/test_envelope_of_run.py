@@ -35,6 +35,15 @@ def test_envelopes_for_inverters_that_answer_to_their_voltage_pass_the_check(tmp
     assert not envelopes.check(files.network, files.points, files.envelopes, limits=files.limits).certified
 
 
+def test_a_run_of_an_earlier_version_has_no_inverters_that_answer_within_the_step(tmp_path: Path) -> None:
+    files_of(tmp_path / "run")
+    table = tmp_path / "run" / "prosumer.parquet"
+    pd.read_parquet(table).drop(columns="volt_var_kva").to_parquet(table)
+    files = write_files(open_run(tmp_path / "run"), tmp_path / "files")
+    assert pd.read_csv(files.points)["volt_var_kva"].eq(0.0).all()
+    assert envelopes.check(files.network, files.points, files.envelopes, limits=files.limits).certified
+
+
 def test_corner_checked_envelopes_of_a_run_are_refuted_by_a_corner(tmp_path: Path) -> None:
     files, _ = files_of(tmp_path / "run", "envelope.safety=corner")
     verdict = envelopes.check(files.network, files.points, files.envelopes, limits=files.limits)
