@@ -1,6 +1,9 @@
 """The comparison in a terminal: schemes beside each other, figures below each other, harms first."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -9,14 +12,16 @@ from feederloop.coupling.compare.measures import Measure
 from feederloop.coupling.compare.variants import VARIANTS
 
 COLUMN, LABEL = 15, 34
+ANY_WIDTH = 1000
 
 
 def print_comparison(console: Console, found: Comparison) -> None:
     """Print the table, what failed, and where everything is."""
     # Where nobody looks at a terminal, nothing has to fit one.
     if not console.is_terminal:
-        console.width = max(console.width, LABEL + (COLUMN + 2) * len(found.variants) + 16)
-    console.print(_table(found))
+        console.width = ANY_WIDTH
+    for table in _tables(console, found):
+        console.print(table)
     said = f"★ best, {'± half the 95 % confidence interval, ' if len(found.seeds) > 1 else ''}"
     console.print(Text(f"{said}✗ breaks a limit with some seed; bounds do not compete", "dim"))
     for one in found.done:
@@ -27,12 +32,24 @@ def print_comparison(console: Console, found: Comparison) -> None:
         console.print(Text.assemble(f"{label:8} ", (str(found.folder / file), "bold")), soft_wrap=True)
 
 
-def _table(found: Comparison) -> Table:
+def _tables(console: Console, found: Comparison) -> list[Table]:
+    """One table, or where it is wider than the terminal several below each other, with some of the schemes each."""
+    count = len(found.variants)
+    label, options = min(LABEL, console.width // 3), console.options.update_width(ANY_WIDTH)
+    for parts in range(1, count + 1):
+        most = -(-count // parts)
+        tables = [_table(found, found.variants[first : first + most], label) for first in range(0, count, most)]
+        if max(Measurement.get(console, options, table).maximum for table in tables) <= console.width:
+            break
+    return tables
+
+
+def _table(found: Comparison, variants: Sequence[str], label_width: int) -> Table:
     seeds = f"seed {found.seeds[0]}" if len(found.seeds) == 1 else f"seeds {found.seeds[0]} to {found.seeds[-1]}"
     table = Table(title=f"{found.scenario.title or found.scenario.name}, {seeds}", title_justify="left")
-    table.add_column("", max_width=LABEL)
+    table.add_column("", max_width=label_width)
     table.add_column("limit", justify="right")
-    for variant in found.variants:
+    for variant in variants:
         table.add_column(VARIANTS[variant].title, justify="right", max_width=COLUMN)
     group = ""
     for measure in found.measures:
@@ -42,10 +59,10 @@ def _table(found: Comparison) -> Table:
             table.add_row(Text(group, "bold"))
         unit = f", {measure.unit}" if measure.unit not in ("", "1") else ""
         best = found.best(measure)
-        cells = [_cell(found, variant, measure, best=variant in best) for variant in found.variants]
+        cells = [_cell(found, variant, measure, best=variant in best) for variant in variants]
         table.add_row(f"  {measure.label}{unit}", _limit(measure), *cells)
     table.add_section()
-    table.add_row(Text("Limits kept", "bold"), "", *(_verdict(found, variant) for variant in found.variants))
+    table.add_row(Text("Limits kept", "bold"), "", *(_verdict(found, variant) for variant in variants))
     return table
 
 

@@ -1,5 +1,6 @@
 """Schemes side by side: which, how sure, what is best, and what a failure does to the rest."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from browser_kit import DESKTOP, chromium, page_in
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -22,6 +24,7 @@ from feederloop.coupling.compare.measures import Measure, measures
 from feederloop.coupling.compare.page import render
 from feederloop.coupling.compare.statistics import estimate
 from feederloop.coupling.compare.stress import _balanced
+from feederloop.coupling.compare.table import print_comparison
 from feederloop.coupling.compare.variants import REPRESENTATIVES, VARIANTS, chosen_variants, folder_name
 from feederloop.coupling.results import Run
 from feederloop.coupling.scenario import load_scenario
@@ -195,6 +198,19 @@ def test_balanced_trades_balance_inside_the_corners(seed: int) -> None:
     np.testing.assert_allclose(trades.sum(axis=0), 0.0, atol=1e-12)
     assert (np.abs(trades) <= np.abs(corners) + 1e-12).all()
     assert (trades * corners >= 0).all()
+
+
+@pytest.mark.parametrize(("width", "tables"), [(200, 1), (120, 2), (80, 4), (40, 7)])
+def test_where_a_terminal_is_too_narrow_schemes_stand_below_each_other(width: int, tables: int) -> None:
+    figures = {"voltage__max_v": 251.234, "voltage__min_v": 221.0}
+    runs = [done(variant, seed, **figures) for variant in chosen_variants("all") for seed in (1, 2)]
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    print_comparison(console, comparison(runs))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("limit ┃") == tables
+    assert "…" not in text or width < 80
+    assert text.count("251.2") == 7
 
 
 def test_the_page_escapes_what_it_shows() -> None:
