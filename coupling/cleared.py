@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from feederloop.coupling.folders import make_folder
 from feederloop.coupling.merit_order_chart import merit_order_svg
 from feederloop.coupling.status import write_whole
 from feederloop.simulators.errors import InputError
@@ -150,7 +151,7 @@ class Cleared:
 
     def write(self, folder: Path, *, title: str) -> None:
         """Write trades.csv, orders.csv, market.json and merit_order.svg."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         book = self.book
         columns = (book.price_per_kwh.tolist(), book.kwh.tolist(), self.clearing.matched_kwh.tolist())
         names = [book.traders[trader] for trader in book.trader.tolist()]

@@ -7,6 +7,7 @@ import numpy as np
 import pandapower as pp
 import pandas as pd
 
+from feederloop.coupling.folders import make_folder
 from feederloop.coupling.network_of_run import prosumers_of, without_volt_var
 from feederloop.coupling.results import Run
 from feederloop.coupling.scenario.load import scenario_from
@@ -48,7 +49,7 @@ def write_files(run: Run, folder: Path) -> RunFiles:
     for table in LOAD_TABLES:
         if table in net:
             net[table] = net[table].iloc[:0]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     files = RunFiles(
         folder / "network.json",
         folder / "points.csv",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from feederloop.coupling.folders import make_folder
 from feederloop.simulators.envelope.box import Bools
 from feederloop.simulators.envelope.certificate import Certificate
 from feederloop.simulators.envelope.counterexample import Violation
@@ -118,8 +119,8 @@ class EnvelopeResults:
         """
         folder = Path(folder)
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if not checked:
                 self.table.to_csv(folder / ENVELOPES_FILE, index=False, lineterminator="\n")
             (folder / (VERDICT_FILE if checked else CERTIFICATE_FILE)).write_text(text + "\n", encoding="utf-8")

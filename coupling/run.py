@@ -16,6 +16,7 @@ import yaml
 from mosaik_api_v3.connection import RemoteException
 from threadpoolctl import threadpool_limits
 
+from feederloop.coupling.folders import make_folder
 from feederloop.coupling.metrics import RunFacts, compute, summarise
 from feederloop.coupling.metrics.exchange import exchange, privacy
 from feederloop.coupling.pausing import Pause
@@ -285,11 +286,7 @@ def _make_folder(scenario: Scenario, out: Path | str | None) -> tuple[Path, list
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError("The folder is not empty.", file=folder, key="out", allowed="a new or an empty folder")
     created = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"The folder cannot be made: {reason}.", file=folder, key="out") from error
+    make_folder(folder)
     return folder, created
 
 

@@ -16,6 +16,7 @@ from feederloop.coupling.compare.measures import Measure, looked_up, measures
 from feederloop.coupling.compare.statistics import Estimate, estimate
 from feederloop.coupling.compare.stress import stress
 from feederloop.coupling.compare.variants import VARIANTS, chosen_variants, folder_name
+from feederloop.coupling.folders import make_folder
 from feederloop.coupling.metrics.exchange import refused_share
 from feederloop.coupling.metrics.tables import Group, number
 from feederloop.coupling.network_of_run import Network
@@ -160,7 +161,7 @@ def compare(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (resume and _is_ours(folder)):
         raise InputError("The folder is not empty.", file=folder, key="out", allowed="a new or an empty folder")
     planned, first = _checked(str(scenario), variants, seeds, folder, tuple(overrides), days)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     done = list(run_jobs(planned, jobs, advance))
     order = {(job.variant, job.seed): place for place, job in enumerate(planned)}
     done.sort(key=lambda one: order[one.job.variant, one.job.seed])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from feederloop.coupling.folders import make_folder
 from feederloop.coupling.plots.choice import Choice
 from feederloop.coupling.plots.figures import FIGURES
 from feederloop.coupling.plots.style import WIDTH_IN, styled
@@ -48,7 +49,7 @@ def plot(run: Run, name: str, file: Path, choice: Choice | None = None) -> Path:
             raise InputError(
                 f"this run has no data for figure {name}{damaged}", file=run.folder, key="NAME", value=name
             )
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         # Without the date: the same run gives the same bytes.
         metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix)
         figure.savefig(file, metadata=metadata)
