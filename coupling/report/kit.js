@@ -119,13 +119,13 @@
   const entry = (one) => (one.type === "bar" || (one.areaStyle && one.lineStyle.width === 0) ? { name: one.name, icon: "roundRect" }
     : { name: one.name });
   kit.legend = (series, extra = {}) => ({
-    data: series.filter((one) => !/ (low|band)$/.test(one.name)).map(entry), top: 0, right: 0, ...(innerWidth < 640 ? { left: 44 } : {}), itemWidth: 20, itemHeight: 8, itemGap: 14, textStyle: { color: kit.text, fontSize: 12 },
+    data: series.filter((one) => !/ (low|band)$/.test(one.name)).map(entry), top: 0, right: 0, ...(innerWidth < 640 ? { left: 44 } : {}), itemWidth: 20, itemHeight: 8, itemGap: 14, textStyle: { color: kit.text, fontSize: 12, lineHeight: 18 },
     type: "scroll", pageIconColor: kit.soft, pageTextStyle: { color: kit.soft }, ...extra,
   });
   /* Wheel zooms only with Ctrl held, so that the page can be scrolled. */
   kit.zoom = (axes = [0]) => [{ type: "inside", xAxisIndex: axes, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, preventDefaultMouseMove: false,
     filterMode: "none" }];
-  kit.grid = (extra = {}) => ({ left: 48, right: 16, top: 34, bottom: 26, ...extra });
+  kit.grid = (extra = {}) => ({ left: 48, right: 16, top: 40, bottom: 26, ...extra });
 
   /* A usual chart: one grid, time below, values at the left. */
   kit.chart = ({ unit, units, series, axis = {}, interval = false, more = {} }) => ({

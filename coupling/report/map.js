@@ -79,7 +79,8 @@ const feederMap = {
     element.append(readout);
 
     const say = (text) => { readout.textContent = text; };
-    const number = (value) => known(value) ? `${value.toFixed(values.scale.digits ?? 1)} ${values.scale.unit}` : "no value";
+    const fixed = (value, digits) => (+value.toFixed(digits) + 0).toFixed(digits);  // without a minus before zero
+    const number = (value) => known(value) ? `${fixed(value, values.scale.digits ?? 1)} ${values.scale.unit}` : "no value";
     const label = (place) => `${points.name[place]}, ${points.phase[place] === "abc" ? "three-phase" : `phase ${points.phase[place]}`}: ${number(pointValue(place))}`;
     const pointValue = (place) => values.points ? values.points[place] : values.buses ? values.buses[points.bus[place]] : null;
     const branchValue = (i) => {

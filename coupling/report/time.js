@@ -54,9 +54,12 @@ page.data = JSON.parse(document.getElementById("data").textContent);
   page.span = time.points * time.step_s * 1000;
 })();
 
+/* With so many digits after the point, without a minus before zero. */
+page.fixed = (value, places) => (+value.toFixed(places) + 0).toFixed(places);
+
 /* A number as people read it. */
 page.say = (value, unit, digits) => {
   if (value === null || value === undefined) return "–";
   const places = digits ?? (Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 10 ? 1 : 2);
-  return `${value.toFixed(places)}${unit ? ` ${unit}` : ""}`;
+  return `${page.fixed(value, places)}${unit ? ` ${unit}` : ""}`;
 };

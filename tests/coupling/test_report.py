@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from feederloop.coupling.cli import app
 from feederloop.coupling.report import write_report
 from feederloop.coupling.report.money import cents
+from feederloop.coupling.report.sections.people import Column
 from feederloop.coupling.report.shell import ASSETS
 from feederloop.coupling.report.timeline import stride_for
 from feederloop.coupling.results import open_run
@@ -120,6 +122,12 @@ def test_the_command_line_makes_a_report_anew(folder, tmp_path):
 )
 def test_nobody_pays_minus_nothing(money, written):
     assert cents(money) == written
+    assert Column("Bill", np.array([money]), 2).text(0) == written
+
+
+def test_what_rounds_to_nothing_has_no_minus_in_the_table_of_prosumers():
+    column = Column("Sold to peers kWh", np.array([-0.04, -0.06, np.nan]))
+    assert [column.text(place) for place in range(3)] == ["0.0", "-0.1", "–"]
 
 
 def test_a_reference_is_shown_beside_the_run(short_runs, folder, tmp_path):

@@ -109,6 +109,28 @@ def test_the_map_follows_slider_layer_and_phase(browser, report, size):
         assert len(set(seen)) >= 6
 
 
+def test_legends_are_not_cut_where_they_have_to_be_leafed_through(browser, report):
+    cut = """[...document.querySelectorAll("[data-chart]")].flatMap((element) => {
+      const chart = echarts.getInstanceByDom(element);
+      const box = (one) => {
+        const own = one.getBoundingRect().clone();
+        if (one.transform) own.applyTransform(one.transform);
+        return own;
+      };
+      return (chart ? chart.getZr().storage.getDisplayList(true) : [])
+        .filter((one) => one.type === "tspan" && one.__clipPaths && one.__clipPaths.length)
+        .map((one) => {
+          const half = parseFloat(one.style.font.match(/([0-9.]+)px/)[1]) / 2;
+          const room = box(one.__clipPaths[0]), middle = box(one).y + box(one).height / 2;
+          return [one.style.text, middle - half < room.y || middle + half > room.y + room.height];
+        });
+    })"""
+    with opened(browser, report, "phone") as page:
+        found = page.evaluate(cut)
+        assert len(found) > 8
+        assert [text for text, is_cut in found if is_cut] == []
+
+
 def test_playing_moves_time_and_stops(browser, report):
     with opened(browser, report) as page:
         box = page.locator("[data-slider='map']")
@@ -155,6 +177,13 @@ def test_the_bill_adds_up_as_shown(browser, report):
             assert len(parts) == 5
             assert round(sum(parts), 2) == total
             page.locator("#next").click()
+
+
+def test_what_rounds_to_nothing_has_no_minus(browser, report):
+    with opened(browser, report) as page:
+        assert page.evaluate("[-0.001, -0.006, 0, 12.34].map((value) => page.say(value, 'kWh', 2))") == [
+            "0.00 kWh", "-0.01 kWh", "0.00 kWh", "12.34 kWh"
+        ]  # fmt: skip
 
 
 def test_what_is_drawn_can_be_downloaded(browser, report):

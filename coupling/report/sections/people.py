@@ -24,9 +24,9 @@ class Column:
     digits: int = 1
 
     def text(self, place: int) -> str:
-        """A cell as shown."""
-        value = self.values[place]
-        return f"{value:.{self.digits}f}" if np.isfinite(value) else "–"
+        """A cell as shown, without a minus before zero."""
+        value = float(self.values[place])
+        return f"{round(value, self.digits) + 0.0:.{self.digits}f}" if np.isfinite(value) else "–"
 
     def key(self, place: int) -> float:
         """A cell as sorted by; unknown values come last."""
