@@ -29,5 +29,5 @@ def test_commands_name_the_folder_that_cannot_be_made(
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     Path("orders.csv").write_text("trader,side,price_per_kwh,kwh\nann,ask,0.1,1\nbob,bid,0.2,1\n")
-    with pytest.raises(InputError, match="file/out.*cannot be made: Not a directory"):
+    with pytest.raises(InputError, match=r"file/out.*cannot be made: Not a directory"):
         CliRunner().invoke(app, [*command.split(), "--out", "file/out"], catch_exceptions=False)
