@@ -65,7 +65,8 @@ def merit_order(figure: Figure, facts: Facts, choice: Choice) -> bool:
     axes.set_title(line.local(line.at(at * line.interval_s // line.step_s)))
     axes.set_xlabel("kWh, from the best limit on")
     axes.set_ylabel("price per kWh")
-    axes.set_ylim(bottom=min(0.0, float(own["price_per_kwh"].min()) if len(own) else 0.0))
+    bottom, top = min(0.0, float(own["price_per_kwh"].min()) if len(own) else 0.0), axes.get_ylim()[1]
+    axes.set_ylim(bottom, top + 0.08 * (top - bottom))
     axes.legend()
     return True
 

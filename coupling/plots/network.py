@@ -125,7 +125,12 @@ def feeder_map(figure: Figure, facts: Facts, choice: Choice) -> bool:
     axes.set_axis_off()
     axes.set_title(line.local(line.at(step)))
     bar = figure.colorbar(lines, ax=axes, shrink=0.6, label="V, phase to neutral")
-    bar.ax.axhline(high, color=COLOURS["limit"])
+    for limit in (one for one in (low, high) if lines.get_clim()[0] <= one <= lines.get_clim()[1]):
+        bar.ax.axhline(limit, color=COLOURS["limit"])
+        bar.ax.annotate(
+            f"limit {limit:g} V", (0, limit), xycoords=("axes fraction", "data"), xytext=(-3, 0), ha="right",
+            va="center", textcoords="offset points", color=COLOURS["limit"], fontsize=7,
+        )  # fmt: skip
     return True
 
 

@@ -132,6 +132,7 @@ def bills(figure: Figure, facts: Facts, _: Choice) -> bool:
         return False
     sums = np.nansum(total, axis=0)
     order, axes = np.argsort(-sums, kind="stable"), figure.subplots()
+    axes.use_sticky_edges = False  # parts that are nothing would hold the axis at the top of the highest bar
     up, down, places = np.zeros(len(sums)), np.zeros(len(sums)), np.arange(len(sums))
     for label, column, colour in _PARTS:
         values = facts.by_interval("settlement", column)

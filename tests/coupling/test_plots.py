@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from feederloop.coupling.cli import app
 from feederloop.coupling.plots import FIGURES, figures_of, plot
 from feederloop.coupling.plots.choice import Choice
+from feederloop.coupling.plots.market import merit_order
 from feederloop.coupling.plots.network import duration
+from feederloop.coupling.plots.people import bills
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.results import Run
 from feederloop.simulators.errors import InputError
@@ -49,9 +51,31 @@ def test_a_figure_is_in_the_format_asked_for_and_the_same_each_time(result, tmp_
 
 
 def test_limits_are_on_the_figure(result, tmp_path):
-    for name, limits in (("voltage", ("253 V", "216.2 V")), ("loading", ("100 %",)), ("unbalance", ("2 %",))):
+    for name, limits in (
+        ("voltage", ("253 V", "216.2 V")),
+        ("loading", ("100 %",)),
+        ("unbalance", ("2 %",)),
+        ("map", ("253 V",)),
+    ):
         said = text_of(plot(result, name, tmp_path / f"{name}.svg"))
         assert all(f"limit {limit}" in said for limit in limits)
+
+
+class OneTariff(Facts):
+    """A run in which everybody pays the retailer, and nothing else."""
+
+    def by_interval(self, table, column):
+        found = super().by_interval(table, column)
+        return np.full_like(found, float(column in ("retail_money", "total_money")))
+
+
+@pytest.mark.parametrize("draw", [bills, merit_order])
+def test_what_is_highest_stands_clear_of_the_edge(result, draw):
+    figure = Figure()
+    assert draw(figure, OneTariff(result), Choice())
+    axes = figure.axes[0]
+    bottom, top = axes.get_ylim()
+    assert axes.dataLim.ymax < top - 0.03 * (top - bottom)
 
 
 def test_an_envelope_is_that_of_the_prosumer_asked_for(result, tmp_path):
