@@ -47,7 +47,7 @@ live.panels = (() => {
     const ended = { complete: ["Run complete", `The results are in ${greeting.folder}.`], failed: ["This run failed", frame.message], interrupted: ["This run was interrupted", frame.message] }[frame.status];
     if (frame.stopped) {
       status("stopped", "emergency stop");
-      notice("failed", "Emergency stop", `${frame.stopped}. Devices are in their safe state and stay there; release it with: feederloop hil stop BENCH --release`);
+      notice("failed", "Emergency stop", `Cause: ${frame.stopped}. Devices are in their safe state and stay there; release it with: feederloop hil stop BENCH --release`);
     } else if (ended) {
       status(frame.status, frame.status);
       notice(frame.status, ...ended);

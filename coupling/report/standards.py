@@ -77,12 +77,12 @@ def _voltages(facts: Facts) -> list[Verdict]:
         least, most = facts.limits.voltage_range_v
         text = f"{least:g} to {most:g} V, every 10-minute mean"
         asked.insert(0, (chosen, "This scenario's own", text, "voltage.customer_violation_share"))
-    found = []
+    found, subject = [], "10-minute means of voltages were" if span else "voltages:"
     for key, name, text, figure in asked:
         share = facts.figure(figure)
         if share is not None:
             who = f"{span}{round(share * len(facts.names))} of {len(facts.names)} customers outside"
-            found.append(Verdict(name, text, who, "violated" if share > 0 else "kept", key == chosen, "voltages"))
+            found.append(Verdict(name, text, who, "violated" if share > 0 else "kept", key == chosen, subject))
     return found
 
 

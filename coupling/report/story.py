@@ -5,6 +5,7 @@ import numpy as np
 from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.folding import FloatArray
 from feederloop.coupling.report.money import CENT, cents
+from feederloop.coupling.report.sections.loading import most_loaded
 from feederloop.coupling.report.sections.voltage import where_and_when
 from feederloop.coupling.report.standards import verdicts
 from feederloop.simulators.errors import InputError
@@ -106,7 +107,8 @@ def _without(facts: Facts, reference: Facts | None) -> str:
     scheme = _SCHEMES.get(str(reference.scenario.get("scheme", "")), "")
     if not broken:
         return f"{stopped}{scheme}The same homes kept every limit then, too."
-    return f"{stopped}{scheme}The same homes broke limits: {said}. {where_and_when(reference)}".rstrip()
+    when = f"{where_and_when(reference)} {most_loaded(reference, 'line')}".strip()
+    return f"{stopped}{scheme}The same homes broke limits: {said}. {when}".rstrip()
 
 
 def _envelopes(facts: Facts) -> str:

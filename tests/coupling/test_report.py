@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from feederloop.coupling.cli import app
 from feederloop.coupling.report import write_report
+from feederloop.coupling.report.facts import Facts
 from feederloop.coupling.report.money import cents
+from feederloop.coupling.report.sections.loading import most_loaded
 from feederloop.coupling.report.sections.people import Column
 from feederloop.coupling.report.shell import ASSETS
 from feederloop.coupling.report.timeline import stride_for
@@ -139,6 +141,10 @@ def test_a_reference_is_shown_beside_the_run(short_runs, folder, tmp_path):
     assert "What was it like without coordination?" in page.text
     assert "261.3 V, 6 of 12 customers outside" in page.text
     assert "Nobody coordinated this day" in page.text
+    low = f"{summary['voltage']['min_10min_v']:.1f}"
+    assert f"10-minute means of voltages were {low} to 261.3 V" in page.text
+    assert "Highest in any 5 minutes: " in page.text
+    assert most_loaded(Facts(open_run(other)), "line") in page.text
     assert "261.3 V, 6 of 12 customers outside (AS 60038 asks for 216.2 to 253 V" in page.text
     now, then = (open_run(run).table("settlement").groupby("prosumer")["total_money"].sum() for run in (folder, other))
     assert f"({cents(then.sum())})".replace("(", "(without coordination ") in page.text

@@ -29,12 +29,7 @@ def make(facts: Facts) -> Section | None:
             "limit": limits[kind],
             **{phase: pack(line.fold(worst[:, i], "max"), RESOLUTION_PERCENT) for i, phase in enumerate("abc")},
         }
-        step, branch, phase = np.unravel_index(np.nanargmax(part), part.shape)
-        name = np.asarray(branches, dtype=object)[chosen][branch]
-        said.append(
-            f"Most loaded {kind}: {name} with {part[step, branch, phase]:.1f} % on phase {'abc'[phase]} on "
-            f"{line.local(line.at(int(step)))}."
-        )
+        said.append(most_loaded(facts, kind))
         charts.append(
             Chart(
                 f"loading_{kind}",
@@ -44,3 +39,21 @@ def make(facts: Facts) -> Section | None:
             )
         )
     return Section("loading", "Loading", " ".join(said), tuple(charts), data={"loading": data}) if charts else None
+
+
+def most_loaded(facts: Facts, kind: str) -> str:
+    """Return a sentence about the highest loading of any `line` or `transformer`, empty without loading."""
+    found, line = facts.of_elements("grid_branch", "branch", _COLUMNS), facts.timeline
+    if found is None or line is None:
+        return ""
+    loading, branches = found
+    chosen = np.array([name.startswith("trafo") for name in branches]) == (kind == "transformer")
+    part = loading[:, chosen]
+    if not np.isfinite(part).any():
+        return ""
+    step, branch, phase = np.unravel_index(np.nanargmax(part), part.shape)
+    name = np.asarray(branches, dtype=object)[chosen][branch]
+    return (
+        f"Most loaded {kind}: {name} with {part[step, branch, phase]:.1f} % on phase {'abc'[phase]} on "
+        f"{line.local(line.at(int(step)))}."
+    )

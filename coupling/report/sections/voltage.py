@@ -65,12 +65,12 @@ def _band(facts: Facts, volts: FloatArray) -> dict[str, object]:
 
 
 def where_and_when(facts: Facts) -> str:
-    """Return a sentence about the highest and the lowest voltage of any customer, empty without voltages."""
+    """Return a sentence about the highest and the lowest voltage of any customer in a step, empty without voltages."""
     line, volts = facts.timeline, facts.by_step("connection_point", "v_v")
     if line is None or volts is None or not np.isfinite(volts).any():
         return ""
-    said = []
-    for word, at in (("Highest", np.nanargmax(volts)), ("lowest", np.nanargmin(volts))):
+    said, highest = [], f"Highest in any {line.step_s / 60:g} minutes:"
+    for word, at in ((highest, np.nanargmax(volts)), ("lowest:", np.nanargmin(volts))):
         step, who = np.unravel_index(at, volts.shape)
         said.append(f"{word} {volts[step, who]:.1f} V at {facts.names[who]} on {line.local(line.at(int(step)))}")
     return f"{said[0]}; {said[1]}."
