@@ -66,6 +66,7 @@ class Answers:
                 "transformer_percent": facts.limits.transformer_loading_percent,
             },
             "tables": {name: self.store.rows(name) for name in run.tables},
+            "damaged": [name for name in run.tables if run.status != "running" and not self.store.columns(name)],
             "map": self._map,
             "moment": self.moment(line.start.timestamp()) if line else {},
             "page": {"time": line.as_dict() if line else None, "prosumers": self._prosumers},

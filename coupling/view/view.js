@@ -183,9 +183,12 @@
     by("status").textContent = about.status;
     by("title").textContent = document.title = about.title;
     by("eyebrow").textContent = [about.name, about.scheme, about.folder].filter(Boolean).join(" · ");
+    const damaged = about.damaged.length ? ` Damaged, and therefore not shown: ${about.damaged.join(", ")}.` : "";
     if (about.status !== "complete") {
       const reached = about.duration_s ? ` It reached ${(about.reached_s / 3600).toFixed(1)} of ${(about.duration_s / 3600).toFixed(1)} hours.` : "";
-      notice(about.status, WORDS[about.status] ?? about.status, `${about.message}${reached} What was recorded until then is shown.`);
+      notice(about.status, WORDS[about.status] ?? about.status, `${about.message}${reached} What was recorded until then is shown.${damaged}`);
+    } else if (damaged || !about.cards.length) {
+      notice("incomplete", "This folder is incomplete", `${about.cards.length ? "" : "The run has left no figures."}${damaged} The rest is shown.`.trim());
     }
     by("cards").replaceChildren(...about.cards.map((one) => {
       const box = make("div", "", `card ${one.verdict}`);

@@ -260,6 +260,7 @@ def test_a_damaged_table_is_said_to_be_one_and_the_rest_is_shown(finished: Run, 
     file.write_bytes(file.read_bytes()[:500])
     answers = Answers(open_run(folder))
     assert answers.overview()["tables"]["trades"] == 0
+    assert answers.overview()["damaged"] == ["trades"]
     assert answers.curves(None, "home_01")["market"] == {"at": []}
     assert len(answers.curves(None, None)["points"]["at"]) == 36
     with pytest.raises(InputError, match="damaged"):
