@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _REFINEMENTS = 6
 _REFINED_AT_MOST = 24  # groups of alike rows, for each section
 _ALIKE = 0.9
-_CHARGED = 0.1  # of what a bound is loose by: how much may be charged for ends that are not quite proven
+# Of what a bound is loose by: how much may be charged for ends that are not quite proven, when some were fixed before,
+# and where no more are proven. At first bounds are so loose that even a little of it would be much.
+_CHARGED, _CHARGED_FOR_MORE = 0.02, 0.1
 NEAR = 0.001  # of a limit: whose bound is closer must not be loose, or it would be in the way of a somewhat larger box
 
 
@@ -122,9 +124,9 @@ class Region:
     def _refine(self, corners: Corners, bounds: Bounds, loose: Ints, limit: Floats) -> None:
         """Tighten the bounds of loose rows: with some customers fixed at their ends, more can be told of the others.
 
-        Fixed are those whose ends are proven; where these are no more than before, also those whose wrong end could
-        cost so little that charging it is worth it. Rows that lie close together have nearly the same and are refined
-        together, with those that all of them have.
+        Fixed are those whose ends are proven, and those whose wrong end could cost so little that it is charged: the
+        smaller the box, the more is told of the others. Rows that lie close together have nearly the same and are
+        refined together, with those that all of them have.
         """
         points, slack = self._of.layout.points, corners.slack.copy()
         half = np.concatenate([half[points] for half in self._boxes.outer.half_width])
@@ -133,11 +135,13 @@ class Region:
                 break
             first = loose[bounds.upper[loose].argmax()]
             cost = slack[first] * half
-            budget, fixed = 0.0, np.flatnonzero((cost == 0) & (corners.end[first] != 0))
-            if len(fixed) <= np.count_nonzero(self._fixed):
-                budget = _CHARGED * (bounds.upper[first] - bounds.found[first])
-                cheapest = np.argsort(cost, kind="stable")
-                fixed = cheapest[np.cumsum(cost[cheapest]) <= budget]
+            proven = np.count_nonzero((cost == 0) & (corners.end[first] != 0))
+            more = proven > np.count_nonzero(self._fixed)
+            share = _CHARGED_FOR_MORE if not more else _CHARGED if self._depth else 0.0
+            budget = share * (bounds.upper[first] - bounds.found[first])
+            known = np.flatnonzero(corners.end[first])
+            cheapest = known[np.argsort(cost[known], kind="stable")]
+            fixed = cheapest[np.cumsum(cost[cheapest]) <= budget]
             if len(fixed) <= np.count_nonzero(self._fixed):
                 loose = loose[loose != first]
                 continue

@@ -56,7 +56,8 @@ class SecondOrder:
         of_asked = answered.take(self._injectors, axis=2)
         _add_up(
             answered, np.stack([*of_asked, -of_asked[0]]), self._moved, self._by, across,
-            across.take(self._points, axis=2), sign, self._kinds, self._first, self._into_first, self._half, found,
+            across.take(self._points, axis=2), sign, self._kinds, self._points, self._first, self._into_first,
+            self._half, found,
         )  # fmt: skip
         result[:, :, self._points] = found
         return result
@@ -64,42 +65,58 @@ class SecondOrder:
 
 @compiled
 def _add_up(  # type: ignore[no-untyped-def]
-    answered, of_asked, moved, by, across, across_asked, sign, kinds, first, into_first, half, result
+    answered, of_asked, moved, by, across, across_asked, sign, kinds, points, first, into_first, half, result
 ):
-    count, points = half.shape
-    single = first[points] == points
-    part = np.empty(result.shape[2])
+    count, asked = len(half), len(points)
+    single = first[half.shape[1]] == half.shape[1]
+    place = np.full(half.shape[1], asked)
+    place[points] = np.arange(asked)
+    half_asked = np.ascontiguousarray(half[:, points])
+    part = np.empty(asked)
     for r in range(answered.shape[1]):
         re, im = answered[0, r], answered[1, r]
         for a in range(count):
-            for j in range(points):
+            for j in range(half.shape[1]):
                 if not half[a, j] > 0:
                     continue
-                turn = sign * across[a, r, j]
-                for b in range(count):
+                turn, here = sign * across[a, r, j], place[j]
+                # Second derivatives are symmetric: of two points asked for, the first does for both.
+                both = single and here < asked
+                for b in range(a if both else 0, count):
+                    start = here if both and a == b else 0
                     x, y = (of_asked[1, r], of_asked[2, r]) if kinds[b] else (of_asked[0, r], of_asked[1, r])
-                    into = result[b, r]
+                    some, weight = part[start:], half[a, j]
                     if single:
                         one, other = (im[j], -re[j]) if kinds[a] else (re[j], im[j])
-                        _add_single(
-                            turn, across_asked[b, r], one, moved[b, 0, j], other, moved[b, 1, j], x, by[a, 0, j], y,
-                            by[a, 1, j], half[a, j], into,
+                        _single(
+                            turn, across_asked[b, r, start:], one, moved[b, 0, j, start:], other,
+                            moved[b, 1, j, start:], x[start:], by[a, 0, j, start:], y[start:],
+                            by[a, 1, j, start:], some,
                         )  # fmt: skip
-                        continue
-                    for k in range(len(part)):
-                        part[k] = turn * across_asked[b, r, k]
-                    for i in range(first[j], first[j + 1]):
-                        one, other = (im[i], -re[i]) if kinds[a] else (re[i], im[i])
-                        for k in range(len(part)):
-                            part[k] += one * moved[b, 0, i, k] + other * moved[b, 1, i, k]
-                    for k in range(len(part)):
-                        for i in range(into_first[k], into_first[k + 1]):
-                            part[k] += x[i] * by[a, 0, j, i] + y[i] * by[a, 1, j, i]
-                        into[k] += abs(part[k]) * half[a, j]
+                    else:
+                        for k in range(asked):
+                            part[k] = turn * across_asked[b, r, k]
+                        for i in range(first[j], first[j + 1]):
+                            one, other = (im[i], -re[i]) if kinds[a] else (re[i], im[i])
+                            for k in range(asked):
+                                part[k] += one * moved[b, 0, i, k] + other * moved[b, 1, i, k]
+                        for k in range(asked):
+                            for i in range(into_first[k], into_first[k + 1]):
+                                part[k] += x[i] * by[a, 0, j, i] + y[i] * by[a, 1, j, i]
+                            part[k] = abs(part[k])
+                    _add(some, weight, result[b, r, start:])
+                    if both:
+                        rest = here + 1 if a == b else 0
+                        result[a, r, here] += np.dot(part[rest:], half_asked[b, rest:])
 
 
 @compiled
-def _add_single(turn, c, one, moved_re, other, moved_im, x, by_re, y, by_im, weight, into):  # type: ignore[no-untyped-def]
+def _single(turn, c, one, moved_re, other, moved_im, x, by_re, y, by_im, part):  # type: ignore[no-untyped-def]
+    for k in range(len(part)):
+        part[k] = abs(turn * c[k] + one * moved_re[k] + other * moved_im[k] + x[k] * by_re[k] + y[k] * by_im[k])
+
+
+@compiled
+def _add(part, weight, into):  # type: ignore[no-untyped-def]
     for k in range(len(into)):
-        part = turn * c[k] + one * moved_re[k] + other * moved_im[k] + x[k] * by_re[k] + y[k] * by_im[k]
-        into[k] += abs(part) * weight
+        into[k] += part[k] * weight
