@@ -83,6 +83,7 @@ def main_figures(limits: Limits) -> list[Figure]:
         Figure("traded between peers", "market.traded_kwh", "kWh"),
         Figure("mean local price", "price.mean_per_kwh", "per kWh"),
         Figure("deviation from trades", "energy_imbalance.share_of_traded", "%"),
+        Figure("negotiations without agreement", "exchange.fell_back_share", "%"),
         Figure("cost of all prosumers", "cost.total", ""),
         Figure("EV energy not served", "ev.energy_not_served_share", "%"),
         Figure("PV curtailed", "pv.curtailed_share", "%"),

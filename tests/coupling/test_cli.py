@@ -212,6 +212,7 @@ def test_help_and_mistakes_answer_without_what_only_runs_need(tmp_path: Path, ar
 def test_main_figures_are_in_every_summary() -> None:
     from feederloop.coupling.console import main_figures
     from feederloop.coupling.metrics import RunFacts, compute, summarise
+    from feederloop.coupling.metrics.exchange import exchange
     from feederloop.coupling.scenario.network import Limits
 
     limits = Limits()
@@ -222,7 +223,7 @@ def test_main_figures_are_in_every_summary() -> None:
         line_limit_percent=limits.line_loading_percent,
         transformer_limit_percent=limits.transformer_loading_percent,
     )
-    summary = {**summarise({}, facts), "compute": compute(1.0, {})}
+    summary = {**summarise({}, facts), "compute": compute(1.0, {}), "exchange": exchange({}, ())}
     known = {f"{group}.{name}" for group, figures in summary.items() for name in figures}
     assert {figure.key for figure in main_figures(limits)} <= known
 
