@@ -37,6 +37,7 @@ _QUANTITIES = {
     "transformer_loading": ("loading", "%", 1),
     "vuf": ("voltage unbalance", "%", 2),
 }
+_MOST_DIGITS = 9
 
 
 def print_published(results: EnvelopeResults, folder: Path) -> None:
@@ -216,6 +217,9 @@ def _sentence(violation: Violation) -> str:
     quantity, unit, digits = _QUANTITIES[violation.kind]
     where = f"{violation.element} phase {violation.phase}" if violation.phase else violation.element
     side = "below" if violation.kind == "v_min" else "above"
+    # Barely beyond its limit, a value must not read like the limit.
+    while digits < _MOST_DIGITS and f"{violation.value:.{digits}f}" == f"{violation.limit:.{digits}f}":
+        digits += 1
     value, limit = f"{violation.value:.{digits}f}", f"{violation.limit:.{digits}f}"
     return f"{quantity} {value} {unit} at {where}, {side} the limit of {limit} {unit}"
 

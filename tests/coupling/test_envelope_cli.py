@@ -1,6 +1,7 @@
 """Envelopes without a scenario, as a user works with them: files in, files and words out."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -214,6 +215,21 @@ def test_a_saved_network_with_three_phase_points_and_two_base_voltages_per_unit(
     assert violation["limit"] == pytest.approx(lowest_v)
     assert violation["value"] == pytest.approx(min(violation["v_v"]))
     assert violation["value"] < lowest_v
+
+
+def test_a_value_barely_beyond_its_limit_does_not_read_like_it(
+    feederloop: Command, points: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = ("envelope", "check", "street_12", points, "out/envelopes.csv")
+    feederloop("envelope", "street_12", points, "--out", "out", "--safety", "corner")
+    feederloop(*check, "--out", "out")
+    verdict = json.loads(Path("out/verdict.json").read_text(encoding="utf-8"))
+    lowest = next(found for found in verdict["intervals"][0]["violations"] if found["kind"] == "v_min")
+    capsys.readouterr()
+    assert feederloop(*check, "--v-min", f"{lowest['value'] + 3e-4:.8f}") == 1
+    read = re.search(r"voltage (\S+) V at [^,]*, below the limit of (\S+) V", capsys.readouterr().out)
+    assert read is not None
+    assert float(read[1]) < float(read[2])
 
 
 def test_inverters_that_answer_to_their_voltage_are_part_of_proof_and_refutation(tmp_path: Path) -> None:
