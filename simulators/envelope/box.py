@@ -149,9 +149,9 @@ class Boxes:
     outer: Box
 
     @classmethod
-    def around(cls, box: Box, share: float) -> "Boxes":
-        """Return the boxes whose ends are within a share of the widths from this one's."""
-        return cls(box.moved(-share), box.moved(share))
+    def around(cls, box: Box, outward: float, inward: float) -> "Boxes":
+        """Return the boxes whose ends are within shares of the widths outside and inside this one's."""
+        return cls(box.moved(-inward), box.moved(outward))
 
     def include(self, box: Box) -> bool:
         """Whether a box is one of these."""

@@ -78,12 +78,12 @@ class Certifier:
     Args:
         power_flow: Exact power flow of the network.
         limits: What to stay within. Voltages are judged at low-voltage buses (below 1 kV) only.
-        share: Boxes whose ends are within this share of the widths are proven together: bounds are a little looser, but
-            the next box may be proven already.
+        together: Boxes whose ends are within these shares of the widths, outward and inward, are proven together:
+            bounds are a little looser, but the next box may be proven already.
     """
 
-    def __init__(self, power_flow: PowerFlow, limits: Limits, share: float = 0.0) -> None:
-        self.power_flow, self.limits, self._share = power_flow, limits, share
+    def __init__(self, power_flow: PowerFlow, limits: Limits, together: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.power_flow, self.limits, self._together = power_flow, limits, together
         feeder, sections = power_flow.feeder, power_flow.sections
         self.layout = Layout.of(feeder, sections)
         self.encloser = Encloser(power_flow, self.layout)
@@ -153,9 +153,9 @@ class Certifier:
     def _proof(self, box: Box, loose: float) -> Proof | None:
         """Return what proves this box and others like it: what is known already, or what is shown anew."""
         if not self.knows(box):
-            self._known = Proof.of(self, Boxes.around(box, self._share), loose)
-            if self._known is None and self._share > 0:
-                self._known = Proof.of(self, Boxes.around(box, 0.0), loose)
+            self._known = Proof.of(self, Boxes.around(box, *self._together), loose)
+            if self._known is None and any(self._together):
+                self._known = Proof.of(self, Boxes.around(box, 0.0, 0.0), loose)
         return self._known
 
     def _of_points(self, extremes: Extremes) -> tuple[Floats, Floats]:

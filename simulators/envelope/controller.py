@@ -17,9 +17,9 @@ from feederloop.simulators.grid.powerflow import PowerFlow
 SAFETIES = ("certified", "robust", "corner")
 _CORRECTIONS = 3
 _ANY_KW = 1e-6
-# Boxes that are this much alike, as a share of the widths, are proven at once; where feeders act on each other, what
-# that costs in tightness counts.
-_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = 0.03, 0.003
+# Boxes that are this much larger or smaller, as a share of the widths, are proven at once; where feeders act on each
+# other, what that costs in tightness counts, but what room a proof needs is soon known.
+_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = (0.03, 0.03), (0.003, 0.02)
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
 _ROWS_AT_ONCE = 24
 # Rows with less than this share of the distance between limit and no load left are solved exactly.

@@ -1,20 +1,20 @@
 """Where the solutions of all uses in a box can be."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.box import Box
+from feederloop.simulators.envelope.impedance import AbsoluteImpedance
 from feederloop.simulators.envelope.layout import Layout
+from feederloop.simulators.envelope.moved import Moved
+from feederloop.simulators.envelope.reduced import ReducedImpedance
 from feederloop.simulators.envelope.rows import SectionRows
 from feederloop.simulators.envelope.tangent import SectionTangent
-from feederloop.simulators.grid.columns import SectionMatrices
 from feederloop.simulators.grid.feeder import Complex, Feeder, Floats
 from feederloop.simulators.grid.powerflow import PowerFlow
-from feederloop.simulators.grid.sections import Sections, absolute
+from feederloop.simulators.grid.sections import absolute
 
 _MOST_ROUNDS = 100
 
@@ -28,9 +28,9 @@ class Enclosure:
         v: [injectors] Voltage there.
         current: [injectors] Current there.
         tangent: Derivatives there.
-        half: By active and by reactive power, [points] half-widths in kW and kvar, in the order of the sections.
         kinds: By which power the box has any width: active (0), reactive (1); active if by none.
-        moved: Of these, [injectors, points] by how much voltages move with each point's power.
+        half: [kinds, points] Half-widths in kW and kvar, in the order of the sections.
+        moved: By how much voltages move with each point's power.
         width: [injectors] How far the power may be from the midpoint's, VA.
         radius: [injectors] Of the voltage discs.
         beyond_v: [injectors] What of that is beyond the first order.
@@ -42,25 +42,14 @@ class Enclosure:
     v: Complex
     current: Complex
     tangent: SectionTangent
-    half: tuple[Floats, Floats]
     kinds: tuple[int, ...]
-    moved: tuple[Complex, ...]
+    half: Floats
+    moved: Moved
     width: Floats
     radius: Floats
     beyond_v: Floats
     spread: Floats
     beyond_a: Floats
-
-    def first_order(self, moved: Sequence[Complex]) -> Floats:
-        """[rows] How far [rows, points] derivatives by each of `kinds` can move values within the box."""
-        if len(moved) == 1:
-            result: Floats = absolute(moved[0]) @ self.half[self.kinds[0]]
-            return result
-        by_p, by_q = (by * half for by, half in zip(moved, self.half, strict=True))
-        along = np.abs(by_p.real * by_q.real + by_p.imag * by_q.imag)
-        squares = by_p.real**2 + by_p.imag**2 + by_q.real**2 + by_q.imag**2
-        both: Floats = np.sqrt(squares + 2 * along).sum(axis=1)
-        return both
 
 
 class Encloser:
@@ -74,6 +63,20 @@ class Encloser:
     def __init__(self, power_flow: PowerFlow, layout: Layout) -> None:
         self._power_flow, self._layout = power_flow, layout
         self.size = AbsoluteImpedance.of(power_flow.feeder, power_flow.sections, power_flow.matrices)
+        self._seen: dict[int, ReducedImpedance] = {}
+        self._rows = [self._voltages(section) for section in range(len(layout.start) - 1)]
+
+    def _voltages(self, section: int) -> SectionRows:
+        """A section's injectors' voltages."""
+        z, left = self._power_flow.matrices.section(section)
+        left = left if len(self._layout.start) > 2 else left[:, :0]
+        return SectionRows(np.arange(len(z)), np.zeros(len(z), dtype=complex), z, left)
+
+    def seen_from(self, section: int) -> ReducedImpedance:
+        """|Z| as one section sees it."""
+        if section not in self._seen:
+            self._seen[section] = ReducedImpedance(self.size, self._layout, section)
+        return self._seen[section]
 
     def enclose(self, box: Box, start: Complex | None = None) -> Enclosure | None:
         """Return discs that hold the solution of every use in the box, or none where none could be found.
@@ -97,91 +100,22 @@ class Encloser:
             return None
         s, v, current = s[:, 0], solved.v[:, 0], solved.current[:, 0]
         tangent = SectionTangent(layout, matrices, s, v)
-        half_p, half_q = (half[layout.points] for half in box.half_width)
-        kinds = tuple(kind for kind, half in enumerate((half_p, half_q)) if half.any()) or (0,)
+        kinds = tuple(kind for kind, half in enumerate(box.half_width) if half.any()) or (0,)
+        half = np.stack([box.half_width[kind][layout.points] for kind in kinds])
         found = Enclosure(
-            s, v, current, tangent, (half_p, half_q), kinds,
-            moved=tuple(self._moved(tangent, kind) for kind in kinds),
+            s, v, current, tangent, kinds, half,
+            moved=Moved(layout, tangent, self._rows, kinds, half),
             width=half_width_va(feeder, box)[order],
             radius=np.zeros(len(v)), beyond_v=np.zeros(len(v)), spread=np.empty(len(v)), beyond_a=np.empty(len(v)),
         )  # fmt: skip
         # The solver stops before it arrives, the farther the nearer the network is to collapse.
         residual = np.abs(matrices.voltages(current) - v)
-        size, first = self.size, found.first_order(found.moved)
+        size, first = self.size, found.moved.first_order
         closed = _close(
             np.abs(v), np.abs(s), found.width, residual, first, absolute(tangent.mu), size.own, size.offset,
             size.start, size.left, size.right, found.radius, found.beyond_v, found.spread, found.beyond_a,
         )  # fmt: skip
         return found if closed else None
-
-    def _moved(self, tangent: SectionTangent, kind: int) -> Complex:
-        """[injectors, points] By how much voltages move with each point's power."""
-        layout, matrices = self._layout, self._power_flow.matrices
-        parts = []
-        for section in range(len(layout.start) - 1):
-            z, left = matrices.section(section)
-            left = left if len(layout.start) > 2 else left[:, :0]
-            nothing = np.zeros(len(z))
-            rows = SectionRows(np.arange(len(z)), nothing.astype(complex), z, left)
-            parts.append(tangent.moved(rows, section, kind))
-        return np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class AbsoluteImpedance:
-    """Upper bounds of |Z|: exact within each section, by absolute values of the factors between sections.
-
-    Attributes:
-        start: [sections + 1] Where each section begins.
-        offset: [sections] Where each section's part of `own` begins.
-        own: [sum of squares] |Z| within each section, column after column.
-        left: [3, injectors]
-        right: [3, injectors]
-    """
-
-    start: np.ndarray
-    offset: np.ndarray
-    own: Floats
-    left: Floats
-    right: Floats
-
-    @classmethod
-    def of(cls, feeder: Feeder, sections: Sections, matrices: SectionMatrices) -> "AbsoluteImpedance":
-        """Return the bounds of a network."""
-        left, right = (np.hypot(*parts) for parts in (matrices.left, matrices.right))
-        if len(sections) == 1:
-            left, right = left[:0], right[:0]
-        return cls(matrices.start, matrices.offset, np.hypot(*matrices.own), left, right)
-
-    def from_left(self, y: Floats) -> Floats:
-        """[rows, injectors] Bounds of `y |Z|` for non-negative [rows, injectors] y."""
-        result = np.empty_like(y)
-        for f in range(len(self.start) - 1):
-            part = slice(self.start[f], self.start[f + 1])
-            size = part.stop - part.start
-            block = self.own[self.offset[f] : self.offset[f] + size**2].reshape(size, size)
-            np.matmul(y[:, part], block.T, out=result[:, part])
-        return result + self.between(y) if len(self.left) else result
-
-    def of_rows(self, rows: SectionRows, own: slice, y: Floats) -> Floats:
-        """[rows] Greatest lengths that currents of [injectors] lengths y can make.
-
-        Args:
-            rows: Rows of one section.
-            own: The section's injectors.
-            y: Ampere.
-        """
-        length: Floats = rows.own_size @ y[own]
-        if rows.left.shape[1]:
-            length += rows.left_size @ np.maximum(self.right @ y - self.right[:, own] @ y[own], 0.0)
-        return length
-
-    def between(self, y: Floats) -> Floats:
-        """[rows, injectors] Of `from_left(y)` what other sections contribute."""
-        own = np.stack([y[:, a:b] @ self.left[:, a:b].T for a, b in pairwise(self.start)])
-        total = own.sum(axis=0)
-        others = [(total - mine) @ self.right[:, a:b] for mine, (a, b) in zip(own, pairwise(self.start), strict=True)]
-        return np.concatenate(others, axis=1)
 
 
 def half_width_va(feeder: Feeder, box: Box) -> Floats:

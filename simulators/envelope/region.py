@@ -8,6 +8,7 @@ from feederloop.simulators.compiled import compiled
 from feederloop.simulators.envelope.box import Boxes
 from feederloop.simulators.envelope.corners import Bounds, Corners, CornerValues
 from feederloop.simulators.envelope.enclosure import Enclosure
+from feederloop.simulators.envelope.moved import swing
 from feederloop.simulators.envelope.rows import SectionRows
 from feederloop.simulators.envelope.slopes import Slopes
 from feederloop.simulators.grid.columns import parts_of
@@ -33,7 +34,7 @@ class Region:
     ) -> None:
         self._of, self._boxes, self._loose, self._fixed, self._depth = certifier, boxes, loose, fixed, depth
         self.enclosure = enclosure
-        self.slopes = Slopes(certifier.layout, certifier.encloser.size, enclosure, fixed)
+        self.slopes = Slopes(certifier.layout, certifier.encloser, enclosure, fixed)
         self._right = certifier.power_flow.matrices.busbar
         self._busbar = self._right @ enclosure.current
 
@@ -87,13 +88,13 @@ class Region:
         """
         enclosure = self.enclosure
         rest = self._of.encloser.size.of_rows(rows, self._of.layout.injectors_of(section), enclosure.beyond_a)
-        moved = [enclosure.tangent.moved(rows, section, kind) for kind in enclosure.kinds]
+        moved = np.stack([enclosure.tangent.moved(rows, section, kind) for kind in enclosure.kinds])
         along = np.zeros((len(rest), 0 if direction is None else direction.shape[1]))
         if direction is not None:
             along += rest[:, None]
-            for kind, by in zip(enclosure.kinds, moved, strict=True):
-                _add_swing(parts_of(by), parts_of(direction), enclosure.half[kind], along)
-        return enclosure.first_order(moved) + rest, along
+            for by, half in zip(moved, enclosure.half, strict=True):
+                _add_swing(parts_of(by), parts_of(direction), half, along)
+        return swing(moved, enclosure.half) + rest, along
 
     def corners(
         self, rows: SectionRows, section: int, sign: float, limit: Floats | float, way: Complex | None = None

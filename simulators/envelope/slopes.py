@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feederloop.simulators.envelope.enclosure import AbsoluteImpedance, Enclosure
+from feederloop.simulators.envelope.answers import Answers
+from feederloop.simulators.envelope.enclosure import Encloser, Enclosure
 from feederloop.simulators.envelope.layout import Layout
+from feederloop.simulators.envelope.moved import swing
 from feederloop.simulators.envelope.rows import SectionRows
-from feederloop.simulators.envelope.second_order import SecondOrder
-from feederloop.simulators.envelope.series import Series
+from feederloop.simulators.envelope.second_order import Acting, SecondOrder
 from feederloop.simulators.grid.feeder import Complex, Floats
 from feederloop.simulators.grid.sections import absolute
 
@@ -37,33 +38,36 @@ class Slopes:
 
     Args:
         layout: Where everything stands.
-        size: Bounds of the impedances' absolute values.
+        encloser: Of the network.
         enclosure: The box's discs.
         fixed: [2 points] Whose ends are known already, by active and then reactive power, in the sections' order.
     """
 
-    def __init__(self, layout: Layout, size: AbsoluteImpedance, enclosure: Enclosure, fixed: np.ndarray) -> None:
-        self._layout, self._size, self._enclosure, self._fixed = layout, size, enclosure, np.split(fixed, 2)
+    def __init__(self, layout: Layout, encloser: Encloser, enclosure: Enclosure, fixed: np.ndarray) -> None:
+        self._layout, self._encloser, self._enclosure, self._fixed = layout, encloser, enclosure, np.split(fixed, 2)
         volt, radius, power, width = absolute(enclosure.v), enclosure.radius, absolute(enclosure.s), enclosure.width
         room = volt - radius
         of_square = (2 * volt + radius) * radius / (volt * room) ** 2  # change of 1/V^2
-        self._by_power, by_voltage = width / volt**2, (power + width) * of_square
-        self._by_voltage, self._change = by_voltage, self._by_power + by_voltage  # of mu, siemens
-        self._most = (power + width) / room**2
+        # Of mu, siemens: the change, and of that what is by voltage; and the greatest value.
+        self._by_voltage = (power + width) * of_square
+        change, most = width / volt**2 + self._by_voltage, (power + width) / room**2
         # Of 1/V, times the unit of power: its change, what of that is beyond the first order, and its greatest value.
-        self._turned = layout.unit * radius / (volt * room)
+        turned, reach = layout.unit * radius / (volt * room), layout.unit / room
         self._beyond = layout.unit * (radius**2 / (volt**2 * room) + enclosure.beyond_v / volt**2)
-        self._reach = layout.unit / room
-        self._series = Series(size, self._most)
-        self._moved = [absolute(moved) for moved in enclosure.moved]
-        self._half = np.stack([enclosure.half[kind] for kind in enclosure.kinds])
+        self._bounds, self._answers_of = (most, change, turned, reach), dict[int, Answers]()
+        self._half = enclosure.half
         self._asked = np.stack([self._fixed[kind] == 0 for kind in enclosure.kinds]) * self._half
         self._second = SecondOrder(layout, enclosure, self._asked)
         self._point = np.repeat(np.arange(len(layout.points)), np.diff(layout.first))
 
     def valid(self) -> bool:
         """Whether the bounds hold: the power flow's derivative has an inverse everywhere in the discs."""
-        return self._series.converges()
+        return self._answers(len(self._layout.start) - 1).converge()
+
+    def _answers(self, section: int) -> Answers:
+        if section not in self._answers_of:
+            self._answers_of[section] = Answers(self._encloser.seen_from(section), *self._bounds)
+        return self._answers_of[section]
 
     def ends(self, rows: SectionRows, section: int, value: Complex, way: Complex | None, sign: float) -> Ends:
         """Find the worst ends for rows of one section.
@@ -99,13 +103,14 @@ class Slopes:
         enclosure, tangent = self._enclosure, self._enclosure.tangent
         direction = value / absolute(value) if way is None else way
         turned = sign * direction.conj()
-        moved = [tangent.moved(rows, section, kind) for kind in enclosure.kinds]
-        adjoint = tangent.adjoint(rows, section, turned)
-        across = np.zeros((len(moved), *moved[0].shape))
+        moved = np.stack([tangent.moved(rows, section, kind) for kind in enclosure.kinds])
+        adjoint, six = tangent.adjoint(rows, section, turned)
+        across, across_six = np.zeros(moved.shape), np.zeros_like(six)
         if way is None:
-            np.stack([(turned[:, None] * by).imag for by in moved], out=across)
-            across /= np.sqrt(absolute(value))[:, None]
-        error = self._second.sums(adjoint, across, sign)
+            root = np.sqrt(absolute(value))[:, None]
+            across = (turned[:, None] * moved).imag / root
+            across_six = (turned[:, None] * tangent.through(rows, section)).imag / root
+        error = self._second.sums(Acting(section, adjoint, six, across, across_six, sign))
         error += self._beyond_second_order(rows, section, value, moved, adjoint, across if way is None else None)
         return {
             kind: ((turned[:, None] * by).real, part)
@@ -117,31 +122,28 @@ class Slopes:
         rows: SectionRows,
         section: int,
         value: Complex,
-        moved: list[Complex],
+        moved: Complex,
         adjoint: Complex,
         across: Floats | None,
     ) -> Floats:
         """[kinds, rows, points] By how much derivatives may differ from what second derivatives at the midpoint say."""
-        length = absolute(adjoint)
-        by_voltage = length * self._by_voltage
-        by_injector = length * self._beyond + self._answered(by_voltage + length * self._by_power)
+        length, answers = absolute(adjoint), self._answers(section)
+        by_injector = length * self._beyond + answers.of_voltages(length)
         turning = self._turning(rows, section, value, moved, across) if across is not None else None
         if turning is not None:
-            by_injector += turning.sum(axis=0)[:, None] * self._currents(self._gain(rows, section))
-        result = np.empty((len(moved), len(length), len(self._layout.points)))
-        result[:] = np.add.reduceat(by_injector, self._layout.first[:-1], axis=1)
-        for into, by, size in zip(result, moved, self._moved, strict=True):
-            into += by_voltage @ size
-            if turning is not None:
-                into += turning[0][:, None] * absolute(by)
+            by_injector += turning.sum(axis=0)[:, None] * answers.of_currents(self._gain(rows, section))
+        result = self._enclosure.moved.weighed(length * self._by_voltage)
+        result += np.add.reduceat(by_injector, self._layout.first[:-1], axis=1)
+        if turning is not None:
+            result += turning[0][:, None] * absolute(moved)
         return result
 
-    def _turning(self, rows: SectionRows, section: int, value: Complex, moved: list[Complex], across: Floats) -> Floats:
+    def _turning(self, rows: SectionRows, section: int, value: Complex, moved: Complex, across: Floats) -> Floats:
         """[2, rows] How far the values' directions turn beyond the first order, and by it."""
         enclosure, size = self._enclosure, absolute(value)
-        rest = self._size.of_rows(rows, self._layout.injectors_of(section), enclosure.beyond_a)
+        rest = self._encloser.size.of_rows(rows, self._layout.injectors_of(section), enclosure.beyond_a)
         first = np.einsum("krp,kp->r", np.abs(across), self._half) / np.sqrt(size)
-        reach = np.minimum((enclosure.first_order(moved) + rest) / size, 1.0)
+        reach = np.minimum((swing(moved, self._half) + rest) / size, 1.0)
         with np.errstate(divide="ignore"):
             of_log = reach**2 / (2 * (1.0 - reach))
         beyond = np.minimum(of_log + np.arcsin(reach) ** 2 / 2 + rest / size, 2.0 + first)
@@ -151,16 +153,6 @@ class Slopes:
         """[rows, injectors] Upper bounds of rows' absolute values."""
         gain = np.zeros((len(rows.offset), len(self._point)))
         if rows.left.shape[1]:
-            np.matmul(rows.left_size, self._size.right, out=gain)
+            np.matmul(rows.left_size, self._encloser.size.right, out=gain)
         gain[:, self._layout.injectors_of(section)] = rows.own_size
         return gain
-
-    def _answered(self, weight: Floats) -> Floats:
-        """[rows, injectors] Bounds of the [rows, injectors] weighed change of the voltages' derivatives."""
-        reacting = self._series.summed(weight)
-        return reacting * self._turned + self._series.summed(reacting * self._change) * self._reach
-
-    def _currents(self, weight: Floats) -> Floats:
-        """[rows, injectors] Bounds of the [rows, injectors] weighed change of the currents' derivatives."""
-        moving = self._series.summed(weight * self._change) * self._reach
-        return weight * self._turned + moving + self._answered(weight * self._most)

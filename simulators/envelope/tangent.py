@@ -27,6 +27,9 @@ class SectionTangent:
         v: [injectors] The voltages.
         mu: [injectors] By how much a current answers a change of its voltage, siemens.
         unit: Of active and of reactive power, [injectors] ampere per kW and per kvar at unmoved voltages.
+        busbar: By active and by reactive power, [6, points] by how much the busbar's voltages move with each point's
+            power, real parts first; nothing where nothing is coupled, as below.
+        heard: [6, injectors] l, as in `adjoint`, of these six.
     """
 
     def __init__(self, layout: Layout, matrices: SectionMatrices, s: Complex, v: Complex) -> None:
@@ -41,8 +44,8 @@ class SectionTangent:
         self._within: dict[tuple[int, int], Floats] = {}
         self.v = v
         self._answers: list[Floats] = []
-        self._heard = np.empty((6, 0), dtype=complex)
-        self._busbar = self._couple() if self._coupled else []
+        self.heard = np.empty((6, 0), dtype=complex)
+        self.busbar = self._couple() if self._coupled else []
 
     def moved(self, rows: SectionRows, section: int, kind: int) -> Complex:
         """[rows, points] By how much values move with each point's active (0) or reactive (1) power.
@@ -53,34 +56,52 @@ class SectionTangent:
             kind: By which power.
         """
         layout, part = self._layout, self._layout.injectors_of(section)
-        gain, points = rows.own, layout.points_of(section)
         result = np.zeros((len(rows.offset), len(layout.points)), dtype=complex)
         if self._coupled:
-            gain = gain - rows.left @ self._right[:, part]
-            by_busbar = np.concatenate([rows.left, 1j * rows.left], axis=1)
-            if part.stop > part.start:
-                by_busbar += gain @ _joined(self._answers[section])
-            np.matmul(by_busbar, self._busbar[kind], out=result)
+            np.matmul(self.through(rows, section), self.busbar[kind], out=result)
         if part.stop > part.start:
-            result[:, points] += gain @ _joined(self._by_own(section, kind))
+            result[:, layout.points_of(section)] += self._gain(rows, part) @ _joined(self._by_own(section, kind))
         return result
 
-    def adjoint(self, rows: SectionRows, section: int, turned: Complex) -> Complex:
+    def moved_by_own(self, rows: SectionRows, section: int, kind: int) -> Complex:
+        """[rows, own points] The same by the section's own points only."""
+        layout, part = self._layout, self._layout.injectors_of(section)
+        result: Complex = self._gain(rows, part) @ _joined(self._by_own(section, kind))
+        if self._coupled:
+            result += self.through(rows, section) @ self.busbar[kind][:, layout.points_of(section)]
+        return result
+
+    def through(self, rows: SectionRows, section: int) -> Complex:
+        """[rows, 6] By how much values move with the busbar's voltages; arguments as in `moved`."""
+        part = self._layout.injectors_of(section)
+        result: Complex = np.concatenate([rows.left, 1j * rows.left], axis=1)
+        if self._coupled and part.stop > part.start:
+            result += self._gain(rows, part) @ _joined(self._answers[section])
+        return result
+
+    def _gain(self, rows: SectionRows, part: slice) -> Complex:
+        """[rows, own injectors] Per ampere, with the busbar's voltages held."""
+        return rows.own - rows.left @ self._right[:, part] if self._coupled else rows.own
+
+    def adjoint(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Complex, Floats]:
         """[rows, injectors] l such that `Re(turned value)` moves by `Re(l dI)` when dI is injected.
 
         Args:
             rows: Rows of one section.
             section: Their section.
             turned: [rows]
+
+        Returns:
+            l, and [rows, 6] of which `heard` l is made outside the section; nothing where nothing is coupled.
         """
         weights, six = self._weights(rows, section, turned)
         result: Complex = np.zeros((len(turned), len(self.mu)), dtype=complex)
         if self._coupled:
-            np.matmul(six, self._heard, out=result)
+            np.matmul(six, self.heard, out=result)
         if weights.shape[1]:
             within = self._solve(section, weights.T, transposed=True).T
             result[:, self._layout.injectors_of(section)] += _functional(within)
-        return result
+        return result, six
 
     def _weights(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Floats, Floats]:
         """[rows, 2 own injectors] on currents of the section, and [rows, 6] on the busbar's voltages."""
@@ -138,10 +159,10 @@ class SectionTangent:
             self._answers.append(answer)
             feedback -= to_busbar @ answer
             heard.append(self._solve(section, to_busbar.T, transposed=True).T)
-        self._heard = np.concatenate(
+        self.heard = np.concatenate(
             [_functional(np.linalg.solve(feedback, part).astype(float, copy=False)) for part in heard], axis=1
         )
-        return [np.add.reduceat((self._heard * unit).real, layout.first[:-1], axis=1) for unit in self.unit]
+        return [np.add.reduceat((self.heard * unit).real, layout.first[:-1], axis=1) for unit in self.unit]
 
 
 def _functional(weights: Floats) -> Complex:

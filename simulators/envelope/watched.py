@@ -257,7 +257,7 @@ class RobustModel:
         model = LinearModel.at(self._watched.subset(rows), *box.centre)
         if model is None:
             return False
-        self._around = Boxes.around(box, _SAME_SLOPES)
+        self._around = Boxes.around(box, _SAME_SLOPES, _SAME_SLOPES)
         self.rise[rows], self._by_q[rows], self._origin[rows] = _rise(model), model.by_q, model.origin
         return True
 
