@@ -1,8 +1,10 @@
 """What many points do to the busbar's voltages, added up without a look at each.
 
-Points of one phase move these voltages in nearly the same way, but for how much: a sum over them is that of their phase,
-and of what they differ from it by.
+Points of one phase move these voltages in nearly the same way, but for how much: a sum over them is that of their
+phase, and of what they differ from it by.
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +45,7 @@ class Phases:
                 self.weight[kind, group, some] = np.abs(along)
                 self.weight[kind, groups:, some] = np.abs(by[kind, some] - along[:, None] * direction)
         weighed = np.einsum("kip,kp->pi", self.weight, half)
-        self._of_section = np.add.reduceat(weighed, layout.point_start[:-1], axis=0)
+        self._of_section = np.stack([weighed[one:end].sum(axis=0) for one, end in pairwise(layout.point_start)])
 
     def parts(self, vectors: Floats | Complex) -> Floats:
         """[..., parts] The parts of [..., n] vectors."""

@@ -151,12 +151,14 @@ class SecondOrder:
         point = np.repeat(np.arange(self._half.shape[1]), np.diff(self._layout.first))
         answered = absolute(self._tangent.heard) * np.abs(self._answer)
         own = np.add.reduceat(answered * self._moved.first_order, self._layout.first[:-1], axis=1)
-        return own[:, None] + self._moved.weighed(answered * self._half.sum(axis=0)[point]).transpose(1, 0, 2)
+        result: Floats = own[:, None] + self._moved.weighed(answered * self._half.sum(axis=0)[point]).transpose(1, 0, 2)
+        return result
 
     def _among_others(self, six: Floats, across_six: Floats, acting: Acting) -> Floats:
         """[kinds, rows, points] Sums of points outside the section by such points, for [rows, 6] l6 and c."""
         layout, by = self._layout, self._moved.by
-        adjoint, across = six @ self._tangent.heard, across_six @ by.transpose(0, 2, 1)
+        adjoint: Complex = six.astype(complex) @ self._tangent.heard
+        across: Floats = across_six @ by.transpose(0, 2, 1)
         result = np.empty((len(self._kinds), len(six), self._half.shape[1]))
         inside = range(len(self._moved.within))
         for section in inside:

@@ -37,4 +37,5 @@ class Series:
             once, 1e-300
         )
         scale = (twice / self._probe).max(axis=1) / max(1.0 - self._probe_ratio, 1e-300)
-        return once + np.minimum(by_itself, scale[:, None] * self._probe)
+        result: Floats = once + np.minimum(by_itself, scale[:, None] * self._probe)
+        return result

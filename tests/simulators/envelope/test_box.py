@@ -15,7 +15,7 @@ def random_box(rng: np.random.Generator, count: int) -> Box:
 def test_faces_hold_what_every_box_of_a_family_has_there(seed, share):
     rng = np.random.default_rng(seed)
     box = random_box(rng, 4)
-    boxes = Boxes.around(box, share)
+    boxes = Boxes.around(box, share, share)
     width = 2 * box.half_width[0], 2 * box.half_width[1]
     shift = share * rng.uniform(-1, 1, (4, 4))
     other = Box(
@@ -41,7 +41,7 @@ def test_faces_hold_what_every_box_of_a_family_has_there(seed, share):
 def test_a_box_with_one_end_further_out_is_none_of_the_family(part):
     ones = np.ones(3)
     box = Box(-ones, ones, -ones, ones)
-    boxes = Boxes.around(box, 0.1)
+    boxes = Boxes.around(box, 0.1, 0.1)
     for out in (-0.21, 0.21):
         ends = {name: getattr(box, name).copy() for name in ("p_low_kw", "p_high_kw", "q_low_kvar", "q_high_kvar")}
         ends[part][1] += out

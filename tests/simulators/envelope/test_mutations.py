@@ -20,11 +20,16 @@ import pytest
 from peers import adversary
 
 from feederloop.simulators.envelope import (
+    answers,
     certificate,
     corners,
     enclosure,
     lengths,
+    moved,
+    pairs,
+    phases,
     proof,
+    reduced,
     region,
     second_order,
     series,
@@ -36,7 +41,10 @@ from feederloop.simulators.grid.feeder import Branches, Feeder
 from feederloop.simulators.grid.powerflow import PowerFlow
 from feederloop.simulators.grid.sensitivity import Tangent
 
-PROOF = (tangent, enclosure, series, second_order, slopes, corners, region, lengths, proof, certificate)
+PROOF = (
+    tangent, phases, moved, reduced, enclosure, series, answers, pairs, second_order, slopes, corners, region, lengths,
+    proof, certificate,
+)  # fmt: skip
 MODULES = {module.__name__.rpartition(".")[2]: module for module in PROOF}
 # The last ones are where signs change inside the box, where a direction has to turn, where a span sags, and where
 # currents answer much.
@@ -63,24 +71,48 @@ MUTATIONS = {
     "answers beyond the first order": ("enclosure", "answer[i] * beyond_v[i]", "0.0 * beyond_v[i]"),
     "voltage taken at the midpoint": ("enclosure", "room = volt[i] - radius[i]", "room = volt[i]"),
     "width of p only": ("enclosure", "np.hypot(half_p, half_q)", "np.abs(half_p)"),
-    "p and q do not help each other": ("enclosure", "squares + 2 * along", "squares"),
+    "p and q do not help each other": ("moved", "squares + 2 * along", "squares"),
     "others' currents left out": ("enclosure", "into[i] += factor[i] * from_others", "into[i] += 0.0"),
     "sign of a row's derivative": ("slopes", "turned = sign * direction.conj()", "turned = -sign * direction.conj()"),
     "tangent's reaction reversed": ("tangent", "mu[:, None] * z.conj(), len(mu)", "-mu[:, None] * z.conj(), len(mu)"),
     "tangent by q reversed": ("tangent", "self.unit = unit, -1j * unit", "self.unit = unit, 1j * unit"),
-    "no change of 1/V": ("slopes", "reacting * self._turned", "0.0 * reacting"),
+    "no change of 1/V": ("answers", "each(reacting) * self._turned", "each(reacting) * 0.0"),
     "no change of 1/V beyond the first order": ("slopes", "length * self._beyond", "0.0 * length"),
-    "no change of mu": ("slopes", "reacting * self._change", "0.0 * reacting"),
-    "no change of mu by voltage": ("slopes", "into += by_voltage @ size", "pass"),
-    "nothing reacts": ("slopes", "self._answered(by_voltage + length", "0.0 * self._answered(by_voltage + length"),
-    "direction does not turn beyond the first order": ("slopes", "into += turning[0][:, None]", "into += 0.0"),
-    "no second derivatives": ("second_order", "part[k] = abs(turn", "part[k] = 0.0 * abs(turn"),
-    "second derivatives of one point of two": ("second_order", "+= np.dot(", "+= 0.0 * np.dot("),
-    "direction does not turn": ("second_order", "abs(turn * c[k]", "abs(0.0 * c[k]"),
-    "direction turns back": ("second_order", "turn, here = sign * across", "turn, here = -sign * across"),
-    "one's own power is not answered": ("second_order", "+ one * moved_re[k]", "- one * moved_re[k]"),
-    "others' power is not answered": ("second_order", "+ x[k] * by_re[k]", "- x[k] * by_re[k]"),
-    "second derivatives by q": ("second_order", "*of_asked, -of_asked[0]", "*of_asked, of_asked[0]"),
+    "no change of mu": ("answers", "self._by_change(reacting)", "0.0 * reacting"),
+    "no change of mu by voltage": ("slopes", "moved.weighed(length", "moved.weighed(0.0 * length"),
+    "nothing reacts": ("slopes", "answers.of_voltages(length)", "0.0 * answers.of_voltages(length)"),
+    "direction does not turn beyond the first order": ("slopes", "result += turning[0][:, None]", "result += 0.0"),
+    "no second derivatives": ("pairs", "part[k] = abs(turn", "part[k] = 0.0 * abs(turn"),
+    "second derivatives of one point of two": ("pairs", "+= np.dot(", "+= 0.0 * np.dot("),
+    "direction does not turn": ("pairs", "abs(turn * c[k]", "abs(0.0 * c[k]"),
+    "direction turns back": ("pairs", "turn, here = sign * across", "turn, here = -sign * across"),
+    "one's own power is not answered": ("pairs", "+ one * moved_re[k]", "- one * moved_re[k]"),
+    "others' power is not answered": ("pairs", "+ x[k] * by_re[k]", "- x[k] * by_re[k]"),
+    "second derivatives by q": ("pairs", "*of_asked, -of_asked[0]", "*of_asked, of_asked[0]"),
+    "others left out where they are added up": (
+        "moved",
+        "result[-1] += self._parts",
+        "result[-1] += 0.0 * self._parts",
+    ),
+    "points not as often as they have it": ("phases", "some] = np.abs(along)", "some] = 0.0 * along"),
+    "points only as often as they have it": (
+        "phases",
+        "np.abs(by[kind, some] - along",
+        "0.0 * np.abs(by[kind, some] - along",
+    ),
+    "own points change only each other": ("second_order", "phases.parts(y) @ phases.outside(section)", "0.0"),
+    "others' points change only each other": (
+        "second_order",
+        "phases.parts(y), half) @ phases",
+        "phases.parts(y), 0 * half) @ phases",
+    ),
+    "others do not change each other": ("second_order", "self._among_others(like", "0.0 * self._among_others(like"),
+    "other sections do not change each other": ("second_order", "parts, outside)\n", "parts, 0 * outside)\n"),
+    "others' direction does not turn": (
+        "second_order",
+        "across_six @ by.transpose(0, 2, 1)\n",
+        "0 * (across_six @ by.transpose(0, 2, 1))\n",
+    ),
     "adjoint's sign of imaginary parts": ("tangent", "- 1j * weights[:, count:]", "+ 1j * weights[:, count:]"),
     "faces of the inner box only": ("region", "hull = boxes.faces(*ends)", "hull = boxes.inner"),
     "everything is proven": ("slopes", "2 * np.maximum(error - np.abs(middle), 0.0)", "0.0"),
@@ -88,7 +120,7 @@ MUTATIONS = {
     "what others do to the busbar reversed": ("tangent", "pushed = -self.mu", "pushed = self.mu"),
     "direction not conjugated": ("region", "re * by_re[j] + im * by_im[j]", "re * by_re[j] - im * by_im[j]"),
     "no rest term": ("region", "along += rest[:, None]", "pass"),
-    "no reach": ("region", "enclosure.first_order(moved) + rest, along", "rest, along"),
+    "no reach": ("region", "swing(moved, enclosure.half) + rest, along", "rest, along"),
     "nothing across the direction": ("proof", "+ reach**2 / (2 * np", "+ 0.0 * reach**2 / (2 * np"),
     "values of another corner": ("corners", "acting[0, corner[k], j]", "acting[0, corner[0], j]"),
     "nothing unproven is charged": ("corners", "upper[charged] += slack @ half", "pass"),
@@ -215,11 +247,11 @@ def broken_claims(modules: dict[str, ModuleType]) -> Iterator[str]:
                 yield f"radius of case {number}"
             if (np.abs(case.current[order] - discs.current[:, None]) > discs.spread[:, None] + 1e-6).any():
                 yield f"radius of currents of case {number}"
-            known = modules["region"].Region.of(certifier, Boxes.around(case.box, 0.0), 0.005)
+            known = modules["region"].Region.of(certifier, Boxes.around(case.box, 0.0, 0.0), 0.005)
             if known is not None and left_intervals(case, certifier, known):
                 yield f"derivative in case {number}"
         if number % 2:  # by what was proven of a box near it
-            certifier = modules["certificate"].Certifier(case.power_flow, case.limits, 0.05)
+            certifier = modules["certificate"].Certifier(case.power_flow, case.limits, (0.05, 0.05))
             certifier.certify(case.box.moved(-0.04))
         proven = certifier.certify(case.box)
         if case.found.v_max_v > proven.v_max_v + 1e-6:
