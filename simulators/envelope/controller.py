@@ -22,6 +22,7 @@ _ANY_KW = 1e-6
 _PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = (0.03, 0.03), (0.003, 0.02)
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
 _ROWS_AT_ONCE = 24
+_LIKE = 0.95  # cosine
 # Rows with less than this share of the distance between limit and no load left are solved exactly.
 _WATCHED_MARGIN = 0.25
 
@@ -227,12 +228,22 @@ class EnvelopeController:
             used = packing.a @ limits
             broken = np.flatnonzero(used > b + 1e-9 * np.abs(b) + 1e-12)
             if len(broken) > _ROWS_AT_ONCE:
-                broken = broken[np.argsort(b[broken] - used[broken], kind="stable")[:_ROWS_AT_ONCE]]
+                broken = _unlike(packing.a, broken[np.argsort(b[broken] - used[broken], kind="stable")])
             most = np.setdiff1d(broken, kept) if len(broken) else broken
             if len(most) == 0:
-                self._binding = kept[used[kept] > 0.9 * b[kept]]
+                self._binding = kept[used[kept] > 0.98 * b[kept]]
                 return limits
             kept = np.union1d(kept, most)
+
+
+def _unlike(a: Floats, rows: Ints) -> Ints:
+    """Of [rows] numbers, the first whose rows of `a` are not much like those of others before them."""
+    unit = a[rows] / np.linalg.norm(a[rows], axis=1, keepdims=True)
+    left, chosen = np.ones(len(rows), dtype=bool), []
+    while left.any() and len(chosen) < _ROWS_AT_ONCE:
+        chosen.append(int(left.argmax()))
+        left &= unit @ unit[chosen[-1]] < _LIKE
+    return rows[chosen]
 
 
 def _plain(limits: Floats, cut: bool) -> Published:

@@ -151,8 +151,9 @@ class SecondOrder:
         point = np.repeat(np.arange(self._half.shape[1]), np.diff(self._layout.first))
         answered = absolute(self._tangent.heard) * np.abs(self._answer)
         own = np.add.reduceat(answered * self._moved.first_order, self._layout.first[:-1], axis=1)
-        result: Floats = own[:, None] + self._moved.weighed(answered * self._half.sum(axis=0)[point]).transpose(1, 0, 2)
-        return result
+        answered *= self._half.sum(axis=0)[point]
+        own_too: Floats = self._moved.weighed(answered).transpose(1, 0, 2) + own[:, None]
+        return own_too
 
     def _among_others(self, six: Floats, across_six: Floats, acting: Acting) -> Floats:
         """[kinds, rows, points] Sums of points outside the section by such points, for [rows, 6] l6 and c."""
