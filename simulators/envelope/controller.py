@@ -19,7 +19,7 @@ _CORRECTIONS = 3
 _ANY_KW = 1e-6
 # Boxes that are this much larger or smaller, as a share of the widths, are proven at once; where feeders act on each
 # other, what that costs in tightness counts, but what room a proof needs is soon known.
-_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = (0.03, 0.03), (0.003, 0.02)
+_PROVEN_TOGETHER, _PROVEN_TOGETHER_COUPLED = (0.03, 0.03), (0.002, 0.01)
 _STILL = 0.003  # of the largest limit: a correction elsewhere by less is right here, too
 _ROWS_AT_ONCE = 24
 _LIKE = 0.95  # cosine
@@ -239,7 +239,8 @@ class EnvelopeController:
 def _unlike(a: Floats, rows: Ints) -> Ints:
     """Of [rows] numbers, the first whose rows of `a` are not much like those of others before them."""
     unit = a[rows] / np.linalg.norm(a[rows], axis=1, keepdims=True)
-    left, chosen = np.ones(len(rows), dtype=bool), []
+    left = np.ones(len(rows), dtype=bool)
+    chosen: list[int] = []
     while left.any() and len(chosen) < _ROWS_AT_ONCE:
         chosen.append(int(left.argmax()))
         left &= unit @ unit[chosen[-1]] < _LIKE

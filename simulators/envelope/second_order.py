@@ -130,7 +130,7 @@ class SecondOrder:
         """[kinds, rows, points] Sums of points outside the section, by those inside and those outside."""
         half, by, phases = self._half[:, own], self._moved.by, self._moved.phases
         assert phases is not None
-        result = np.einsum("krpi,kp->ri", phases.parts(y), half) @ phases.weight
+        result: Floats = np.einsum("krpi,kp->ri", phases.parts(y), half) @ phases.weight
         swing = np.einsum("kpa,kp->a", np.abs(by[:, own]), half)
         result += np.abs(acting.six) @ (self._matrices @ swing).transpose(0, 2, 1)
         chosen, which, times = _alike(acting.six)
@@ -152,8 +152,8 @@ class SecondOrder:
         answered = absolute(self._tangent.heard) * np.abs(self._answer)
         own = np.add.reduceat(answered * self._moved.first_order, self._layout.first[:-1], axis=1)
         answered *= self._half.sum(axis=0)[point]
-        own_too: Floats = self._moved.weighed(answered).transpose(1, 0, 2) + own[:, None]
-        return own_too
+        result: Floats = self._moved.weighed(answered).transpose(1, 0, 2) + own[:, None]
+        return result
 
     def _among_others(self, six: Floats, across_six: Floats, acting: Acting) -> Floats:
         """[kinds, rows, points] Sums of points outside the section by such points, for [rows, 6] l6 and c."""
