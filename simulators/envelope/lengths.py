@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from feederloop.simulators.envelope.corners import MARGIN_V, Bounds, Corners
-from feederloop.simulators.envelope.region import NEAR, Region
+from feederloop.simulators.envelope.region import Region
 from feederloop.simulators.envelope.rows import Rows
 from feederloop.simulators.grid.feeder import Floats, Ints
 from feederloop.simulators.grid.sections import absolute
 
 FACETS = 96
+# Bounds this close to a limit must not be loose: those of voltages by the limit itself, of lengths by a share of it.
+_CLOSE_V, _CLOSE = 1.0, 0.001
 # Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
 _ALWAYS_EXACT = 4
 
@@ -29,14 +31,14 @@ class Voltages:
     def __init__(self, region: Region, rows: Rows, simple: Floats, sign: float, limit_v: float) -> None:
         self._simple, self._sign, self._limit = simple, sign, sign * limit_v
         signed = sign * simple
-        near = signed > self._limit - NEAR * limit_v
+        near = signed > self._limit - _CLOSE_V
         near[np.argpartition(-signed, min(_ALWAYS_EXACT, len(signed) - 1))[:_ALWAYS_EXACT]] = True
         self.corners: list[Corners] = []
         self._places: list[Ints] = []
         for section, some in enumerate(rows.sections):
             chosen = np.flatnonzero(near[some.place])
             if len(chosen):
-                self.corners.append(region.corners(some.subset(chosen), section, sign, self._limit)[0])
+                self.corners.append(region.corners(some.subset(chosen), section, sign, self._limit - _CLOSE_V)[0])
                 self._places.append(some.place[chosen])
 
     def proven(self, bounds: Sequence[Bounds]) -> Floats:
@@ -48,10 +50,10 @@ class Voltages:
 
     def looseness_v(self, bounds: Sequence[Bounds]) -> float:
         """How far bounds are from corners, where these are within 1 V of the limit; simple ones from the worst one."""
-        near = [bound for bound in bounds if bound.upper.max() > self._limit - 1.0]
+        near = [bound for bound in bounds if bound.upper.max() > self._limit - _CLOSE_V]
         apart = [float(bound.upper.max() - bound.found.max()) for bound in near]
         highest = float((self._sign * self.proven(bounds)).max())
-        if highest > self._limit - 1.0:
+        if highest > self._limit - _CLOSE_V:
             apart.append(highest - max(float(bound.found.max()) for bound in bounds))
         return max(apart, default=0.0)
 
@@ -76,20 +78,20 @@ class Lengths:
             value = region.centre(some, section)
             simple = absolute(value) + region.reach(some, section)[0] + MARGIN_V
             self._simple[some.place] = simple
-            chosen = np.flatnonzero(simple > (1 - NEAR) * allowed[some.place])
+            chosen = np.flatnonzero(simple > (1 - _CLOSE) * allowed[some.place])
             if not len(chosen):
                 continue
             directions = np.tile(round_, (len(chosen), 1))
             swing = region.reach(some.subset(chosen), section, directions)[1]
             upper = ((directions.conj() * value[chosen, None]).real + swing + MARGIN_V).reshape(-1)
             within = np.repeat(allowed[some.place[chosen]], FACETS) * _BLUNT
-            over = np.flatnonzero(upper > (1 - NEAR) * within)
+            over = np.flatnonzero(upper > (1 - _CLOSE) * within)
             if not len(over):
                 self._simple[some.place[chosen]] = np.minimum(simple[chosen], _around(upper))
                 continue
             facets, direction = some.subset(chosen[over // FACETS]), directions.reshape(-1)
             self._facets.append((some.place[chosen], upper, over))
-            self.corners.append(region.corners(facets, section, 1.0, within[over], direction[over])[0])
+            self.corners.append(region.corners(facets, section, 1.0, (1 - _CLOSE) * within[over], direction[over])[0])
 
     def proven(self, bounds: Sequence[Bounds]) -> Floats:
         """[rows] Proven lengths, by what is known of `corners`."""

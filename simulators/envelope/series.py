@@ -17,7 +17,7 @@ class Series:
 
     def __init__(self, times: Callable[[Floats], Floats], count: int) -> None:
         self._times = times
-        self._probe = times(np.ones((1, count)))
+        self._probe = np.maximum(times(np.ones((1, count))), 1e-300)  # zero where nobody can use anything
         self._probe_ratio = float((times(self._probe) / self._probe).max())
 
     def converges(self) -> bool:
