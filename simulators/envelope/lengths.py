@@ -38,7 +38,8 @@ class Voltages:
         for section, some in enumerate(rows.sections):
             chosen = np.flatnonzero(near[some.place])
             if len(chosen):
-                self.corners.append(region.corners(some.subset(chosen), section, sign, self._limit - _CLOSE_V)[0])
+                limit, close = np.full(len(chosen), self._limit), np.full(len(chosen), _CLOSE_V)
+                self.corners.append(region.corners(some.subset(chosen), section, sign, limit, close)[0])
                 self._places.append(some.place[chosen])
 
     def proven(self, bounds: Sequence[Bounds]) -> Floats:
@@ -91,7 +92,8 @@ class Lengths:
                 continue
             facets, direction = some.subset(chosen[over // FACETS]), directions.reshape(-1)
             self._facets.append((some.place[chosen], upper, over))
-            self.corners.append(region.corners(facets, section, 1.0, (1 - _CLOSE) * within[over], direction[over])[0])
+            limit = within[over]
+            self.corners.append(region.corners(facets, section, 1.0, limit, _CLOSE * limit, direction[over])[0])
 
     def proven(self, bounds: Sequence[Bounds]) -> Floats:
         """[rows] Proven lengths, by what is known of `corners`."""

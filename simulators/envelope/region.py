@@ -23,6 +23,7 @@ _ALIKE = 0.9
 # Of what a bound is loose by: how much may be charged for ends that are not quite proven, when some were fixed before,
 # and where no more are proven. At first bounds are so loose that even a little of it would be much.
 _CHARGED, _CHARGED_FOR_MORE = 0.02, 0.1
+_LOOSER = 0.1  # of what is left to the limit: where much is, bounds may be loose by more
 
 
 class Region:
@@ -96,7 +97,7 @@ class Region:
         return swing(moved, enclosure.half) + rest, along
 
     def corners(
-        self, rows: SectionRows, section: int, sign: float, close: Floats | float, way: Complex | None = None
+        self, rows: SectionRows, section: int, sign: float, limit: Floats, close: Floats, way: Complex | None = None
     ) -> tuple[Corners, Bounds]:
         """Find where rows are worst, and bound them for the outer box.
 
@@ -104,24 +105,26 @@ class Region:
             rows: The rows, of one section.
             section: Which.
             sign: -1 for least lengths.
-            close: [rows] Bounds above this should not be loose.
+            limit: [rows] What the bound should stay below.
+            close: [rows] Bounds that are this close to it should not be loose.
             way: [rows] Fixed directions along which parts are meant; none for lengths.
         """
         ends = self.slopes.ends(rows, section, self.centre(rows, section), way, sign)
         corners = Corners(rows, section, sign, way, ends.end, ends.slack)
         bounds = self._widest(corners)
         if self._depth < _REFINEMENTS:
-            close = np.broadcast_to(close, bounds.upper.shape)
-            loose = np.flatnonzero((bounds.upper > close) & (bounds.upper - bounds.found > self._loose))
+            away = limit - bounds.upper
+            apart = self._loose + _LOOSER * np.maximum(away, 0.0)
+            loose = np.flatnonzero((away < close) & (bounds.upper - bounds.found > apart))
             if len(loose):
-                self._refine(corners, bounds, loose, close)
+                self._refine(corners, bounds, loose, limit, close)
         return corners, bounds
 
     def _widest(self, corners: Corners) -> Bounds:
         values = CornerValues(self._of.power_flow, self._of.layout, [corners], self.enclosure.v)
         return values.bounds(self._boxes.outer)[0]
 
-    def _refine(self, corners: Corners, bounds: Bounds, loose: Ints, close: Floats) -> None:
+    def _refine(self, corners: Corners, bounds: Bounds, loose: Ints, limit: Floats, close: Floats) -> None:
         """Tighten the bounds of loose rows: with some customers fixed at their ends, more can be told of the others.
 
         Fixed are those whose ends are proven, and those whose wrong end could cost so little that it is charged: the
@@ -158,7 +161,9 @@ class Region:
                 continue
             way = None if corners.way is None else corners.way[members]
             rows = corners.rows.subset(members)
-            found, finer_bounds = finer.corners(rows, corners.section, corners.sign, close[members], way)
+            found, finer_bounds = finer.corners(
+                rows, corners.section, corners.sign, limit[members], close[members], way
+            )
             charged = slack[members] * (pattern != 0)
             upper = finer_bounds.upper + charged @ half
             tighter = upper < bounds.upper[members]

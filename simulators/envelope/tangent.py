@@ -6,7 +6,7 @@ ones, as conj is not complex-linear: real parts first.
 """
 
 import numpy as np
-from scipy.linalg import lu_factor, lu_solve
+from scipy.linalg import inv
 
 from feederloop.simulators.envelope.layout import Layout
 from feederloop.simulators.envelope.rows import SectionRows
@@ -40,7 +40,7 @@ class SectionTangent:
         self.unit = unit, -1j * unit
         right = matrices.busbar
         self._right = right if self._coupled else right[:0]
-        self._factors: dict[int, tuple[Floats, Floats]] = {}
+        self._inverse: dict[int, Floats] = {}
         self._within: dict[tuple[int, int], Floats] = {}
         self.v = v
         self._answers: list[Floats] = []
@@ -99,8 +99,7 @@ class SectionTangent:
         if self._coupled:
             np.matmul(six, self.heard, out=result)
         if weights.shape[1]:
-            within = self._solve(section, weights.T, transposed=True).T
-            result[:, self._layout.injectors_of(section)] += _functional(within)
+            result[:, self._layout.injectors_of(section)] += _functional(weights @ self._solved(section))
         return result, six
 
     def _weights(self, rows: SectionRows, section: int, turned: Complex) -> tuple[Floats, Floats]:
@@ -119,32 +118,25 @@ class SectionTangent:
         """[2 own injectors, own points] Currents of a section by its own points, with the busbar's voltages held."""
         if (section, kind) not in self._within:
             layout, part = self._layout, self._layout.injectors_of(section)
-            count, points = part.stop - part.start, layout.points_of(section)
-            unit, size = self.unit[kind][part], points.stop - points.start
-            point = np.repeat(np.arange(size), np.diff(layout.first[points.start : points.stop + 1]))
-            right, rows = np.zeros((2 * count, size)), np.arange(count)
-            right[rows, point], right[count + rows, point] = unit.real, unit.imag
-            self._within[section, kind] = self._solve(section, right)
+            points, unit = layout.points_of(section), self.unit[kind][part]
+            solved = self._solved(section)
+            by = solved[:, : len(unit)] * unit.real + solved[:, len(unit) :] * unit.imag
+            if len(unit) > points.stop - points.start:
+                by = np.add.reduceat(by, layout.first[points] - layout.first[points.start], axis=1)
+            self._within[section, kind] = by
         return self._within[section, kind]
 
-    def _solve(self, section: int, right: Floats, *, transposed: bool = False) -> Floats:
-        """Solve the section's equations for its currents."""
-        part = self._layout.injectors_of(section)
-        mu = self.mu[part]
-        if not mu.any():
-            return right
-        if section not in self._factors:
-            z, left = self._matrices.section(section)
-            if self._coupled:
-                z = z - left @ self._right[:, part]
-            k, count = mu[:, None] * z.conj(), len(mu)
+    def _solved(self, section: int) -> Floats:
+        """[2 own injectors, 2 own injectors] Currents by what is injected, with the busbar's voltages held."""
+        if section not in self._inverse:
+            mu = self.mu[self._layout.injectors_of(section)]
+            k, count = mu[:, None] * self._matrices.held(section).conj(), len(mu)
             system = np.empty((2 * count, 2 * count))
             system[:count, :count], system[:count, count:] = k.real, k.imag
             system[count:, :count], system[count:, count:] = k.imag, -k.real
             system.flat[:: 2 * count + 1] += 1.0
-            self._factors[section] = lu_factor(system, overwrite_a=True, check_finite=False)
-        result: Floats = lu_solve(self._factors[section], right, trans=int(transposed), check_finite=False)
-        return result
+            self._inverse[section] = inv(system, overwrite_a=True, check_finite=False)
+        return self._inverse[section]
 
     def _couple(self) -> list[Floats]:
         """Return, by active and by reactive power, [6, points] busbar voltages."""
@@ -154,11 +146,11 @@ class SectionTangent:
             part = layout.injectors_of(section)
             r, left = self._right[:, part], self._matrices.left_of(section)
             pushed = -self.mu[part, None] * left.conj()
-            answer = self._solve(section, np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]]))
+            answer = self._solved(section) @ np.block([[pushed.real, pushed.imag], [pushed.imag, -pushed.real]])
             to_busbar = np.block([[r.real, -r.imag], [r.imag, r.real]])
             self._answers.append(answer)
             feedback -= to_busbar @ answer
-            heard.append(self._solve(section, to_busbar.T, transposed=True).T)
+            heard.append(to_busbar @ self._solved(section))
         self.heard = np.concatenate(
             [_functional(np.linalg.solve(feedback, part).astype(float, copy=False)) for part in heard], axis=1
         )

@@ -3,7 +3,7 @@
 All arrays are real: real and imaginary parts stand side by side. Injectors are in the order of the sections.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,7 @@ class SectionMatrices:
     left: Floats
     right: Floats
     w: Floats
+    _held: dict[int, Complex] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, feeder: Feeder, sections: Sections) -> "SectionMatrices":
@@ -61,6 +62,15 @@ class SectionMatrices:
         size = part.stop - part.start
         own = self.own[:, at : at + size**2].reshape(2, size, size)
         return np.ascontiguousarray(own[0].T + 1j * own[1].T), self.left_of(number)
+
+    def held(self, number: int) -> Complex:
+        """Impedances within a section with the busbar's voltages held; of the only one, as they are."""
+        if number not in self._held:
+            z, left = self.section(number)
+            coupled = len(self.start) > 2
+            part = slice(self.start[number], self.start[number + 1])
+            self._held[number] = z - left @ self.busbar[:, part] if coupled else z
+        return self._held[number]
 
     def left_of(self, number: int) -> Complex:
         """[injectors of a section, 3] How its voltages follow the busbar's."""

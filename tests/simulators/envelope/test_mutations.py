@@ -74,7 +74,7 @@ MUTATIONS = {
     "p and q do not help each other": ("moved", "squares + 2 * along", "squares"),
     "others' currents left out": ("enclosure", "into[i] += factor[i] * from_others", "into[i] += 0.0"),
     "sign of a row's derivative": ("slopes", "turned = sign * direction.conj()", "turned = -sign * direction.conj()"),
-    "tangent's reaction reversed": ("tangent", "mu[:, None] * z.conj(), len(mu)", "-mu[:, None] * z.conj(), len(mu)"),
+    "tangent's reaction reversed": ("tangent", "k, count = mu[:, None]", "k, count = -mu[:, None]"),
     "tangent by q reversed": ("tangent", "self.unit = unit, -1j * unit", "self.unit = unit, 1j * unit"),
     "no change of 1/V": ("answers", "each(reacting) * self._turned", "each(reacting) * 0.0"),
     "no change of 1/V beyond the first order": ("slopes", "length * self._beyond", "0.0 * length"),
