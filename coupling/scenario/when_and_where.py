@@ -11,6 +11,7 @@ from feederloop.coupling.scenario.problems import nearest_of
 
 SECONDS_PER_DAY = 86400
 _START_ALLOWED = "local wall time without an offset, as in 2016-06-15 12:00"
+_WHOLE = 1e-3  # of an interval: 0.0208333 days are half an hour
 
 
 def _wall_time(value: object) -> dt.datetime:
@@ -63,8 +64,8 @@ class Time(Section):
             allowed = "a divisor of 86400 (900, 1800, 3600, ...)"
             raise misfit("the day is no multiple of the interval", key="interval_s", allowed=allowed)
         intervals = self.days * SECONDS_PER_DAY / self.interval_s
-        if abs(intervals - round(intervals)) > 1e-6 or round(intervals) < 1:
-            allowed = f"a multiple of {self.interval_s / SECONDS_PER_DAY:g}, which is one interval"
+        if abs(intervals - round(intervals)) > _WHOLE or round(intervals) < 1:
+            allowed = f"whole intervals of {self.interval_s} s, {SECONDS_PER_DAY // self.interval_s} a day"
             raise misfit("the run is no multiple of the interval", key="days", allowed=allowed)
         return self
 
