@@ -6,7 +6,10 @@ from bench_kit import bench_of
 
 from feederloop.coupling.scenario import scenario_from
 from feederloop.hil.audit import read_audit
+from feederloop.hil.profile import load_profile
 from feederloop.hil.session import run_on_bench
+from feederloop.hil.simulated.device import SimulatedDevice
+from feederloop.hil.simulated.server import DeviceServer
 from feederloop.hil.station import Pace, Station
 
 BEGINS_S, LASTS_S = 400, 700
@@ -34,8 +37,15 @@ answer takes three intervals of the six at this speed, until it was looked at an
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """The folder of the run, its status, and the station that held the devices."""
+def elsewhere():
+    """The server of a device that answers to unit 1 alone."""
+    with DeviceServer({"device": SimulatedDevice(load_profile(ROOF["profile"]), unit=1)}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, elsewhere):
+    """The folder of the run, its status, and the simulated devices by name."""
     folder = tmp_path_factory.mktemp("faults")
     home = {"pv_kwp": 5.0, "pv_tilt_deg": 30, "pv_azimuth_deg": 180, "inverter_kva": 5.0, "ev_capacity_kwh": 40,
             "ev_charge_kw": 3.68, "ev_efficiency": 0.95, "charger_min_kw": 1.38}  # fmt: skip
@@ -52,21 +62,18 @@ def ran(tmp_path_factory):
         # Whoever ignores its set-points has to do so before the first of them, or it does what it was told.
         begins_s = 0 if fault in ("ignore_setpoints", "refuse_fc06", "slow") else BEGINS_S
         trouble = {"fault": fault, "from_s": begins_s, "for_s": BEGINS_S + LASTS_S - begins_s}
-        troubles = [] if fault == "wrong_unit" else [trouble]
-        entries.append({**device, "prosumer": NAMES[fault].split("/")[0], "poll_s": 30, "faults": troubles})
+        # Wrong from the start: whoever is talked to first and moved then has taken something already.
+        wrong = {"url": elsewhere.urls["device"], "unit": 17}
+        trouble = wrong if fault == "wrong_unit" else {"faults": [trouble]}
+        entries.append({**device, "prosumer": NAMES[fault].split("/")[0], "poll_s": 30, **trouble})
     bench = bench_of(*entries, stop_file=str(folder / "stop"))
-    stations = []
-
-    def move_away(station: Station) -> None:
-        stations.append(station)
-        station.simulated[NAMES["wrong_unit"]].any_unit = False
-        station.devices[NAMES["wrong_unit"]].transport.unit = 17
-
+    stations: list[Station] = []
     pace = Pace(real_time=True, factor=300.0, tolerance_s=3.0)
     result = run_on_bench(
-        scenario, bench, out=folder / "run", progress=False, pace=pace, capture=False, on_station=move_away
+        scenario, bench, out=folder / "run", progress=False, pace=pace, capture=False, on_station=stations.append
     )
-    return folder / "run", result.run, stations[0]
+    simulated = stations[0].simulated | {NAMES["wrong_unit"]: elsewhere.devices["device"]}
+    return folder / "run", result.run, simulated
 
 
 def test_the_run_ends_as_it_should_and_its_clock_was_on_time(ran):
@@ -104,8 +111,8 @@ def test_every_fault_is_flagged_while_it_lasts(ran, fault):
 
 @pytest.mark.parametrize("fault", DEVICES)
 def test_no_set_point_lay_outside_the_limits_and_every_write_is_in_the_log(ran, fault):
-    folder, _, station = ran
-    device = station.simulated[NAMES[fault]]
+    folder, _, simulated = ran
+    device = simulated[NAMES[fault]]
     taken = [(role, value) for _, role, value in device.writes]
     control = device.profile.control
     for value in [value for role, value in taken if role == control.setpoint]:
@@ -123,9 +130,9 @@ def test_no_set_point_lay_outside_the_limits_and_every_write_is_in_the_log(ran, 
 
 
 def test_all_are_at_rest_afterwards(ran):
-    folder, _, station = ran
+    folder, _, simulated = ran
     last = read_audit(folder / "bench" / "audit.jsonl")[-1]
     assert (last["kind"], last["not_confirmed_safe"]) == ("ended", [])
-    for name, device in station.simulated.items():
+    for name, device in simulated.items():
         if name != NAMES["wrong_unit"]:
             assert device.value(device.profile.control.setpoint) == 0, name
