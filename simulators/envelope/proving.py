@@ -19,6 +19,8 @@ _GROWN_BACK = 2  # halvings between what failed and what is proven
 _MUCH = 0.1  # of what is far over
 _AHEAD = 1.02, 1.5  # of what the proof is over by: at first, and where that was not enough
 _WORTH_IT = 0.002
+# What is needed changes with the hours: of what was kept in vain, more than a little, half is forgotten.
+_SPARE, _FORGOTTEN = 0.01, 0.5
 _A_LITTLE = np.array([2e-4, 2e-4, 1e-5])  # volt, volt, share
 
 Allocated = tuple[Floats, bool]
@@ -75,7 +77,8 @@ class Prover:
             proven = self._grown_back(packing, allocated, interval, failed, proven)
         result = proven or failed
         assert result is not None
-        self._learned = np.append(result.kept[:3], 0.0)
+        left = np.clip(-self._over(result.certificate) - _SPARE * self._far_over, 0.0, result.kept[:3])
+        self._learned = np.append(result.kept[:3] - _FORGOTTEN * left, 0.0)
         return result
 
     def _search(self, packing: Packing, allocated: Allocated, interval: Interval) -> tuple[Tried | None, Tried | None]:

@@ -54,24 +54,44 @@ def test_demand_that_does_not_fit_is_cut_and_said_so():
 
 
 def test_a_box_too_wide_for_the_proof_is_narrowed_and_says_how_loose_the_proof_is():
-    net = meshed()  # with customers on three phases, whose worst use is hard to prove
-    points = connection_points(net)
-    power_flow, nothing = PowerFlow(Feeder.from_network(net, points)), np.zeros(len(points))
-    limits = Limits(v_max_v=258.0, line_loading_percent=300.0, transformer_loading_percent=300.0)
-    wide = Interval(nothing, nothing, nothing, nothing < 1, nothing + 200, nothing + 200, nothing + 0.5, nothing)
-    published = EnvelopeController(power_flow, limits, Options()).publish(wide)
+    controller, wide = wide_mesh()
+    published, power_flow, limits = controller.publish(wide), controller.power_flow, controller.limits
     certificate = published.certificate
     assert certificate is not None
     assert certificate.certified
     assert not published.floor_cut
     box = Box.of(wide, published.export_limit_kw, published.import_limit_kw)
-    corners = (np.arange(2 ** len(points)) >> np.arange(len(points))[:, None]) & 1
+    count = len(wide.p_kw)
+    corners = (np.arange(2**count) >> np.arange(count)[:, None]) & 1
     p_kw = np.where(corners, box.p_high_kw[:, None], box.p_low_kw[:, None])
     engine = adversary.OwnEngine(power_flow.feeder)
     highest, *_ = adversary.kinds(engine)
     worst_v = engine.evaluate(p_kw, np.zeros(p_kw.shape))[highest].max()
     assert certificate.v_max_v > limits.v_max_v - 1.0
     assert certificate.v_max_v - certificate.looseness_v - 1e-4 <= worst_v <= certificate.v_max_v
+
+
+def test_room_that_one_interval_needed_is_not_kept_from_all_that_follow():
+    controller, wide = wide_mesh()
+    narrow = replace(wide, import_cap_kw=wide.import_cap_kw / 100)
+    fresh = controller.publish(narrow)
+    controller.forget()
+    assert controller.publish(wide).proof_cost_kw > 0.05 * fresh.export_limit_kw.sum()
+    published = [controller.publish(narrow) for _ in range(6)]
+    assert all(one.certificate is not None and one.certificate.certified for one in published)
+    exports = [one.export_limit_kw.sum() for one in published]
+    assert exports[0] < 0.97 * fresh.export_limit_kw.sum()
+    assert exports[-1] == pytest.approx(fresh.export_limit_kw.sum(), rel=2e-3)
+
+
+def wide_mesh() -> tuple[EnvelopeController, Interval]:
+    """With customers on three phases, who may use so much that their worst use is hard to prove."""
+    net = meshed()
+    points = connection_points(net)
+    power_flow, nothing = PowerFlow(Feeder.from_network(net, points)), np.zeros(len(points))
+    limits = Limits(v_max_v=258.0, line_loading_percent=300.0, transformer_loading_percent=300.0)
+    wide = Interval(nothing, nothing, nothing, nothing < 1, nothing + 200, nothing + 200, nothing + 0.5, nothing)
+    return EnvelopeController(power_flow, limits, Options()), wide
 
 
 def test_passive_customers_who_break_a_limit_alone_are_blamed():
