@@ -50,12 +50,19 @@ def print_published(results: EnvelopeResults, folder: Path) -> None:
     _print_proof_cost(console, results)
     _print_about_forecasts(console, results)
     for verdict, heading in (
-        (IMPOSSIBLE, "no envelope: the passive customers alone break a limit"),
+        (IMPOSSIBLE, _no_envelope(results)),
         (REFUTED, "these limits are not safe: a use within them breaks a network limit"),
     ):
         _print_worst(console, results, verdict, heading)
     for name in (ENVELOPES_FILE, CERTIFICATE_FILE):
         console.print(Text(str(folder / name)), soft_wrap=True)
+
+
+def _no_envelope(results: EnvelopeResults) -> str:
+    """Why there is none."""
+    if all(interval.active.all() for interval in results.intervals):
+        return "no envelope: a limit breaks even with every customer at 0 kW"
+    return "no envelope: the passive customers alone break a limit"
 
 
 def print_files(files: RunFiles) -> None:

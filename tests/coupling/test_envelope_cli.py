@@ -126,6 +126,16 @@ def test_neither_proof_nor_counterexample_is_said_in_other_words(
     assert "refuted" not in shown
 
 
+def test_a_limit_that_breaks_without_anybodys_power(
+    feederloop: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everybody = outlook(1)
+    everybody[["export_cap_kw", "import_cap_kw"]] = 50.0
+    everybody.to_csv(tmp_path / "low.csv", index=False)
+    assert feederloop("envelope", "street_12", "low.csv", "--out", "out", "--v-min", "236", "--v-max", "253") == 3
+    assert "no envelope: a limit breaks even with every customer at 0 kW" in capsys.readouterr().out
+
+
 def test_passive_customers_who_alone_break_a_limit(
     feederloop: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
