@@ -77,8 +77,9 @@ class Prover:
             proven = self._grown_back(packing, allocated, interval, failed, proven)
         result = proven or failed
         assert result is not None
-        left = np.clip(-self._over(result.certificate) - _SPARE * self._far_over, 0.0, result.kept[:3])
-        self._learned = np.append(result.kept[:3] - _FORGOTTEN * left, 0.0)
+        if result.certificate.certified:
+            left = np.clip(-self._over(result.certificate) - _SPARE * self._far_over, 0.0, result.kept[:3])
+            self._learned = np.append(result.kept[:3] - _FORGOTTEN * left, 0.0)
         return result
 
     def _search(self, packing: Packing, allocated: Allocated, interval: Interval) -> tuple[Tried | None, Tried | None]:

@@ -84,6 +84,17 @@ def test_room_that_one_interval_needed_is_not_kept_from_all_that_follow():
     assert exports[-1] == pytest.approx(fresh.export_limit_kw.sum(), rel=2e-3)
 
 
+def test_what_cannot_be_proven_at_all_teaches_nothing():
+    controller = EnvelopeController(STREET, Limits(), Options())
+    expected = controller.publish(interval()).export_limit_kw.sum()
+    some = np.arange(COUNT) % 2 == 0
+    controller.forget()
+    hopeless = controller.publish(interval(active=some, p_kw=np.where(some, 0.0, 18.0)))
+    assert hopeless.certificate is not None
+    assert not hopeless.certificate.certified
+    assert controller.publish(interval()).export_limit_kw.sum() == pytest.approx(expected, rel=2e-3)
+
+
 def wide_mesh() -> tuple[EnvelopeController, Interval]:
     """With customers on three phases, who may use so much that their worst use is hard to prove."""
     net = meshed()
