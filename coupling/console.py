@@ -80,6 +80,8 @@ def main_figures(limits: Limits) -> list[Figure]:
         Figure("highest line loading", "congestion.max_line_loading_percent", "%", high=limits.line_loading_percent),
         Figure("highest transformer loading", "congestion.max_transformer_loading_percent", "%", high=transformer),
         Figure("highest voltage unbalance", "phase_imbalance.max_vuf_percent", "%", high=VUF_LIMIT_PERCENT),
+        Figure("envelopes proven for every use", "envelope.certified_share", "%", low=1.0),
+        Figure("limits given up to that proof", "envelope.proof_cost_share", "%"),
         Figure("traded between peers", "market.traded_kwh", "kWh"),
         Figure("mean local price", "price.mean_per_kwh", "per kWh"),
         Figure("deviation from trades", "energy_imbalance.share_of_traded", "%"),

@@ -123,7 +123,7 @@ def envelope(tables: Tables, facts: RunFacts) -> Group:
         )
     )  # fmt: skip
     proofs = rows(tables, "certificate", "interval_start")
-    if proofs is not None and len(proofs):
+    if proofs is not None and proofs["v_max_v"].notna().any():  # else nothing was to be proven
         kept_kw = total(proofs[["total_export_kw", "total_import_kw"]])
         group["certified_share"] = number(proofs["certified"].mean())
         group["proven_max_v"] = number(proofs["v_max_v"].max())

@@ -129,8 +129,10 @@ def _envelopes(facts: Facts) -> str:
     if proven is not None and certified:
         said += f" Whatever homes had done within these, no voltage would have passed {proven:.1f} V"
         said += (
-            ": proven for every interval." if certified == 1 else f": proven for {100 * certified:.0f} % of intervals."
+            ": proven for every interval" if certified == 1 else f": proven for {100 * certified:.0f} % of intervals"
         )
+        cost = facts.figure("envelope.proof_cost_share")
+        said += "." if cost is None else f", which cost {100 * max(cost, 0.0):.1f} % of the limits."
     breach, curtailed = facts.figure("envelope.breach_share"), facts.figure("pv.curtailed_share")
     if breach is not None:
         said += f" Homes were within their envelope in {100 * (1 - breach):.1f} % of the time."
