@@ -14,6 +14,7 @@ from feederloop.simulators.compiled import compiled
 from feederloop.simulators.grid.feeder import Floats
 
 _MAX_STEPS = 120
+_LEFT = 0.005  # of the room of rows that floors would fill
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,18 @@ class Packing:
 
 
 def feasible_floor(packing: Packing) -> Floats:
-    """[limits] The floor, cut in the same proportion for all that act on a row which the floors alone would break."""
-    floor = np.minimum(packing.floor, packing.cap)
+    """[limits] The floor, cut in the same proportion for all that act on a row which the floors alone would fill.
+
+    A little room is left in each row: whoever hardly acts on it would be shut out by what others need, for nothing.
+    """
+    floor, room = np.minimum(packing.floor, packing.cap), (1.0 - _LEFT) * np.maximum(packing.b, 0.0)
     for _ in range(20):
         used = packing.a @ floor
-        over = used > np.maximum(packing.b, 0.0) * (1 + 1e-12) + 1e-12
+        over = used > room * (1 + 1e-12) + 1e-12
         if not over.any():
             break
         with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.where(over, np.maximum(packing.b, 0.0) / used, 1.0)
+            factor = np.where(over, room / used, 1.0)
         involved = packing.a > 1e-12
         floor = floor * np.where(involved, factor[:, None], 1.0).min(axis=0)
     return floor

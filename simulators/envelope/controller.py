@@ -216,7 +216,7 @@ class EnvelopeController:
         wanted = np.minimum(packing.floor, packing.cap)
         floor = feasible_floor(replace(packing, floor=wanted))
         limits = self._by_cutting_planes(replace(packing, b=np.maximum(packing.b, 0.0), floor=floor))
-        return limits, bool((floor < wanted - 1e-9).any())
+        return limits, bool((limits < wanted - _ANY_KW).any())
 
     def _by_cutting_planes(self, packing: Packing) -> Floats:
         """[2 * points] The rule's limits; only rows that a solution breaks are worth their cost."""

@@ -141,7 +141,7 @@ class Prover:
         wanted = np.minimum(packing.floor, packing.cap)
         floor = np.minimum(limits, wanted) * min(1.0, (1.0 - kept[3]) / (1.0 - _FLOORS_HOLD))
         limits = np.maximum(limits * (1.0 - kept[3]), floor)
-        return limits, cut or bool((limits < wanted - 1e-9).any())
+        return limits, cut or bool((limits < wanted - 1e-6).any())
 
     def _over(self, certificate: Certificate) -> Floats:
         """By how many volts the proven bounds are over and under, and by which share of what is allowed."""

@@ -188,11 +188,25 @@ def test_a_floor_that_does_not_fit_is_cut_until_it_does_and_no_other(packing, as
     asked = np.minimum(wanted.floor, packing.cap)
     assert (floor >= -1e-12).all()
     assert (floor <= asked + 1e-12).all()
-    broken = packing.a @ asked > packing.b * (1 + 1e-9) + 1e-9
+    filled = 0.995 * packing.b  # a little is left for others
+    broken = packing.a @ asked > filled * (1 + 1e-9) + 1e-9
     untouched = ~(packing.a[broken] > 1e-12).any(axis=0)
+    assert (packing.a[broken] @ floor <= filled[broken] * (1 + 1e-9) + 1e-9).all()
     if not broken.any():
         np.testing.assert_array_equal(floor, asked)
     np.testing.assert_allclose(floor[untouched], asked[untouched])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_who_hardly_acts_on_a_row_is_not_shut_out_by_what_others_need(rule):
+    needs, hardly = 12.0, 1e-4
+    a, b, cap = np.array([[1.0, hardly]]), np.array([10.0]), np.array([20.0, 8.0])
+    packing = Packing(a=a, b=b, floor=np.array([needs, 0.0]), cap=cap, weight=np.ones(2))
+    floor = feasible_floor(packing)
+    x = allocate(rule, replace(packing, floor=floor), 2.0)
+    assert x[0] >= 0.99 * b[0]
+    assert x[1] >= 0.4 * cap[1]
+    assert (a @ x <= b + 1e-7).all()
 
 
 def test_a_full_row_leaves_its_customers_nothing_and_the_others_theirs():
