@@ -132,7 +132,7 @@ def _envelopes(facts: Facts) -> str:
             ": proven for every interval" if certified == 1 else f": proven for {100 * certified:.0f} % of intervals"
         )
         cost = facts.figure("envelope.proof_cost_share")
-        said += "." if cost is None else f", which cost {100 * max(cost, 0.0):.1f} % of the limits."
+        said += "." if cost is None else f", which cost {100 * max(cost, 0.0):.2f} % of the limits."
     breach, curtailed = facts.figure("envelope.breach_share"), facts.figure("pv.curtailed_share")
     if breach is not None:
         said += f" Homes were within their envelope in {100 * (1 - breach):.1f} % of the time."
