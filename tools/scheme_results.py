@@ -178,7 +178,7 @@ def market(found: Comparison, schemes: Sequence[str]) -> str:
     for gain in found.market_gains:
         met = "reaches" if gain.no_worse_share >= GOAL_SHARE else "misses"
         line = (
-            f"`{gain.variant}` against `{gain.reference}`: {100 * gain.no_worse_share:.0f} % of {len(gain.difference)} "
+            f"`{gain.variant}` against `{gain.reference}`: {100 * gain.no_worse_share:.1f} % of {len(gain.difference)} "
             f"prosumers pay no more with the market, which {met} the goal of {100 * GOAL_SHARE:.0f} %. The mean is "
             f"{-gain.difference.mean():.2f} a day less, the worst {gain.difference.max():.2f} more."
         )

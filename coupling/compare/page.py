@@ -94,7 +94,7 @@ def _gain(gain: MarketGain) -> dict[str, Any]:
     return {
         "title": VARIANTS[gain.variant].title,
         "reference": VARIANTS[gain.reference].title,
-        "share": f"{100 * gain.no_worse_share:.0f}",
+        "share": f"{100 * gain.no_worse_share:.1f}",
         "kept": gain.no_worse_share >= GOAL_SHARE,
         "mean": f"{abs(gain.difference.mean()):.2f} {'less' if gain.difference.mean() <= 0 else 'more'}",
         "worst": f"{gain.difference.max():.2f}",
