@@ -112,7 +112,7 @@ def envelope(tables: Tables, facts: RunFacts) -> Group:
     - export_limit_kwh_per_day, import_limit_kwh_per_day: what the limits allow, summed over connection points.
     - export_utilisation, import_utilisation: energy exported (imported) of what the limits allow.
     - certified_share: intervals whose limits were proven safe for every use, of all; proven_max_v, proven_min_v,
-      proven_max_loading_percent: the widest of the proven bounds.
+      proven_max_loading_percent: the widest of the proven bounds. None of these where nothing was to be proven.
     - proof_cost_share: by how much the proof lowered the sum of all limits, of what they would have been.
     """
     group: Group = dict.fromkeys(
