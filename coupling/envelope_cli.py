@@ -91,7 +91,7 @@ def publish(
             "does: everybody at a limit at once). All are put to the proof.",
         ),
     ] = "certified",
-    alpha: Annotated[float, typer.Option(metavar="A", help="Of the rule alpha_fair.")] = 2.0,
+    alpha: Annotated[float | None, typer.Option(metavar="A", help="Of the rule alpha_fair; 2 if not given.")] = None,
     export_weight: Annotated[float, typer.Option(metavar="W", help="Claim of export against import.")] = 1.0,
     import_weight: Annotated[float, typer.Option(metavar="W", help="Claim of import against export.")] = 1.0,
     v_min: LowestV = None,
@@ -117,9 +117,12 @@ def publish(
     from feederloop.coupling import envelopes
     from feederloop.coupling.envelope_results import IMPOSSIBLE
     from feederloop.coupling.envelope_screen import print_published
+    from feederloop.simulators.errors import InputError
 
+    if alpha is not None and rule != "alpha_fair":
+        raise InputError("is of another rule", key="alpha", value=alpha, allowed="with --rule alpha_fair only")
     results = envelopes.publish(
-        network, points, rule=rule, safety=safety, alpha=alpha, export_weight=export_weight,
+        network, points, rule=rule, safety=safety, alpha=2.0 if alpha is None else alpha, export_weight=export_weight,
         import_weight=import_weight, limits=limits, source_v_pu=source_v_pu, jobs=jobs,
     )  # fmt: skip
     results.write(out)

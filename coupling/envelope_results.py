@@ -39,6 +39,7 @@ class IntervalResult:
         violations: Uses that break a limit, the worst first; where impossible, with everybody else at zero.
         forecast_violations: What the forecast itself would break.
         held_below_forecast: Connection points whose limits are narrower than their forecast.
+        without_power: Where impossible: a limit breaks with nobody using the network at all.
         floor_cut: Some inflexible demand did not fit.
         proof_cost_kw: By how much the proof lowered the sum of what the rule had shared out.
         seconds: Time it took.
@@ -53,6 +54,7 @@ class IntervalResult:
     violations: tuple[Violation, ...]
     forecast_violations: tuple[Violation, ...]
     held_below_forecast: tuple[str, ...]
+    without_power: bool = False
     floor_cut: bool = False
     proof_cost_kw: float = 0.0
     seconds: float = 0.0

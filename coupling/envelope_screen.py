@@ -60,7 +60,7 @@ def print_published(results: EnvelopeResults, folder: Path) -> None:
 
 def _no_envelope(results: EnvelopeResults) -> str:
     """Why there is none."""
-    if all(interval.active.all() for interval in results.intervals):
+    if all(interval.without_power for interval in results.intervals if interval.verdict == IMPOSSIBLE):
         return "no envelope: a limit breaks even with every customer at 0 kW"
     return "no envelope: the passive customers alone break a limit"
 
@@ -147,10 +147,9 @@ def _intervals_table(results: EnvelopeResults, title: str) -> Table:
 
 def _print_proof_cost(console: Console, results: EnvelopeResults) -> None:
     """Say by how much the proof lowered the limits, where it did."""
-    cost_kw = sum(interval.proof_cost_kw for interval in results.intervals)
-    left_kw = sum(
-        np.nansum(interval.export_limit_kw) + np.nansum(interval.import_limit_kw) for interval in results.intervals
-    )
+    proven = [interval for interval in results.intervals if interval.verdict == CERTIFIED]
+    cost_kw = sum(interval.proof_cost_kw for interval in proven)
+    left_kw = sum(np.nansum(interval.export_limit_kw) + np.nansum(interval.import_limit_kw) for interval in proven)
     if (share := cost_kw / max(cost_kw + left_kw, 1e-9)) >= _WORTH_SAYING:
         console.print(Text(f"The proof lowered the limits by {100 * share:.2f} % of their sum"), soft_wrap=True)
 

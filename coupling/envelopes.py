@@ -160,7 +160,7 @@ class _Problem:
         try:
             feeder = Feeder.from_network(net, known.points)
         except InputError as error:
-            in_points = error.key is not None and error.key != "network"
+            in_points = error.key is not None and error.key.endswith(("name", ".bus", ".phase"))
             file = (points if isinstance(points, Path | str) else None) if in_points else name
             value, allowed = error.value, error.allowed
             raise InputError(error.message, file=file, key=error.key, value=value, allowed=allowed) from error
@@ -240,14 +240,14 @@ def _published(
     # What is proven of the limits before rounding holds for the smaller ones, too.
     certificate = published.certificate or controller.certifier.certify(box)
     verdict, violations = _judgement(search, certificate, box)
-    if verdict != CERTIFIED:
-        nobody = np.zeros(len(export_kw))
-        if passive := search.within(Box.of(interval, nobody, nobody)):
-            verdict, violations = IMPOSSIBLE, passive
-            export_kw = import_kw = np.where(interval.active, np.nan, 0.0)
+    nobody = np.zeros(len(export_kw))
+    if verdict != CERTIFIED and (passive := search.within(Box.of(interval, nobody, nobody))):
+        verdict, violations = IMPOSSIBLE, passive
+        export_kw = import_kw = np.where(interval.active, np.nan, 0.0)
     result = _result(judge, search, task, (export_kw, import_kw), certificate, verdict, violations)
     return replace(
         result,
+        without_power=verdict == IMPOSSIBLE and bool(search.at(nobody, nobody)),
         floor_cut=published.floor_cut,
         proof_cost_kw=published.proof_cost_kw,
         seconds=time.perf_counter() - began,

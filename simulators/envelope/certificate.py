@@ -174,11 +174,11 @@ class Certifier:
         at = (branches.names[branches.row_branch[row]], "abc"[branches.row_phase[row]])
         reasons = []
         if not high[top] <= limits.v_max_v:
-            reasons.append(f"voltage up to {high[top]:.3f} V at bus {self.node_name(top)}")
+            reasons.append(f"voltage up to {high[top]:.3f} V at {self._at(top)}")
         if not low[bottom] >= limits.v_min_v:
-            reasons.append(f"voltage down to {low[bottom]:.3f} V at bus {self.node_name(bottom)}")
+            reasons.append(f"voltage down to {low[bottom]:.3f} V at {self._at(bottom)}")
         if not loading[worst] <= 1.0:
-            reasons.append(f"current up to {100 * loading[worst]:.1f} % of what is allowed in {at}")
+            reasons.append(f"current up to {100 * loading[worst]:.1f} % of what is allowed in {at[0]}, phase {at[1]}")
         vuf, vuf_at = np.nan, -1
         if limits.vuf_percent is not None:
             bus = int(extremes.vuf_percent.argmax())
@@ -237,6 +237,10 @@ class Certifier:
                 return low, high
             low, high = lowest - 0.02, highest + 0.02
         return np.zeros(count), np.full(count, _ANY_VOLTAGE)
+
+    def _at(self, row: int) -> str:
+        bus, phase = self.node_name(row)
+        return f"bus {bus}, phase {phase}"
 
     def node_name(self, row: int) -> tuple[int, str]:
         """Bus and phase of a watched node."""

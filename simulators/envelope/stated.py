@@ -13,6 +13,7 @@ from feederloop.simulators.grid.feeder import Feeder
 from feederloop.simulators.grid.powerflow import PowerFlow
 
 LOW_VOLTAGE_V = 1000.0
+_LEAST_V = 10.0  # below, a number is meant per unit
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class StatedLimits:
         for key, value in (volts | per_unit | others).items():
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError("is not a positive number", key=key, value=value, allowed="above 0")
+        for key, value in volts.items():
+            if value is not None and value < _LEAST_V:
+                per_unit_key = key.replace("_v", "_pu")
+                raise InputError(
+                    f"is not a voltage in volt; per unit is {per_unit_key}", key=key, value=value,
+                    allowed="phase to neutral, such as 216.2 or 253",
+                )  # fmt: skip
         if not (math.isfinite(self.margin_v) and self.margin_v >= 0):
             raise InputError("is not a distance", key="margin_v", value=self.margin_v, allowed="0 or more")
         if self.in_per_unit:

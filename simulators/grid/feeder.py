@@ -4,6 +4,7 @@ pandapower's own conversion gives the sequence admittance matrices, so pandapowe
 are reduced once to impedances between the places where power is injected and everything that is watched.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,7 +17,7 @@ import scipy.sparse.linalg as spl
 from pandapower.pypower.makeYbus import makeYbus
 
 from feederloop.simulators.errors import InputError
-from feederloop.simulators.grid.networks import PHASES, ensure_zero_sequence, without_loads
+from feederloop.simulators.grid.networks import PHASES, check_elements, ensure_zero_sequence, without_loads
 
 Floats = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
@@ -160,6 +161,7 @@ class Feeder:
         if "max_i_ka" not in bare.line:  # pandapower asks for it; without a rating, loading is not judged
             bare.line["max_i_ka"] = np.nan
         assumed = ensure_zero_sequence(bare)
+        check_elements(bare)
         system = _SequenceSystem.from_network(bare)
         for point in points[~system.is_live(points["bus"].to_numpy())].itertuples():
             raise InputError("this bus is cut off from the source", key=f"{point.name}.bus", value=point.bus)
@@ -186,8 +188,13 @@ class _SequenceSystem:
     @classmethod
     def from_network(cls, bare: pp.pandapowerNet) -> "_SequenceSystem":
         try:
-            with np.errstate(invalid="ignore", divide="ignore"):  # buses that are cut off
+            with np.errstate(all="ignore"), warnings.catch_warnings():  # buses that are cut off
+                warnings.simplefilter("ignore")
                 pp.runpp_3ph(bare, numba=False)
+        except KeyError as error:
+            raise InputError(
+                f"the network lacks data that pandapower's unbalanced power flow needs: {error}", key="network"
+            ) from error
         except Exception as error:
             raise InputError(f"pandapower cannot solve this network without load ({error})", key="network") from error
         cases = [bare[f"_ppc{sequence}"] for sequence in range(3)]

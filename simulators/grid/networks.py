@@ -24,7 +24,6 @@ LOAD_TABLES = (
     "ward",
     "xward",
     "motor",
-    "shunt",
 )
 
 # Current ratings in kA of the European LV feeder's cables, whose data set has one value for all. The cross-section
@@ -151,7 +150,10 @@ def connection_points(net: pp.pandapowerNet) -> pd.DataFrame:
 
 
 def without_loads(net: pp.pandapowerNet) -> pp.pandapowerNet:
-    """Return a copy of the network without anything that draws or feeds in: that is up to the simulators."""
+    """Return a copy of the network without anything that draws or feeds in: that is up to the simulators.
+
+    Shunts stay: a capacitor bank is part of the network.
+    """
     bare = copy.deepcopy(net)
     for table in LOAD_TABLES:
         if table in bare and len(bare[table]):
@@ -199,6 +201,7 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     pandapower have one, its unbalanced power flow knows groups without. Yzn keeps it and is refused: it needs own data.
 
     Cables: r0 = 4 r1 and x0 = x1, as four-core LV cable with the neutral as return has. Transformers: Dyn, vk0 = vk.
+    External grid: 200 MVA of short-circuit power.
     """
     assumed = []
     line = net.line
@@ -208,13 +211,49 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     _fill(line, {"c0_nf_per_km": line["c_nf_per_km"]})
     trafo = net.trafo
     defaults = {"vk0_percent": trafo.get("vk_percent"), "vkr0_percent": trafo.get("vkr_percent"), "mag0_percent": 1e6,
-                "mag0_rx": 0.0, "si0_hv_partial": 0.9, "vector_group": "Dyn"}  # fmt: skip
-    if _fill(trafo, defaults):
-        assumed.append("transformers lack zero-sequence data: assumed Dyn with vk0 = vk")
+                "mag0_rx": 0.0, "si0_hv_partial": 0.9}  # fmt: skip
+    no_group, no_data = _fill(trafo, {"vector_group": "Dyn"}), _fill(trafo, defaults)
+    if no_group or no_data:
+        what = [*(["Dyn"] if no_group else []), *(["vk0 = vk"] if no_data else [])]
+        assumed.append(f"transformers lack zero-sequence data: assumed {' with '.join(what)}")
     if "vector_group" in trafo:
         trafo["vector_group"] = trafo["vector_group"].astype(str).str.replace(r"^(Dyn|YNyn)\d+$", r"\1", regex=True)
-    _fill(net.ext_grid, {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1})
+    source = net.ext_grid
+    power = source["s_sc_max_mva"] if "s_sc_max_mva" in source else pd.Series(np.nan, index=source.index)
+    if power[source["in_service"].astype(bool)].isna().any():
+        assumed.append("the external grid has no short-circuit power: assumed s_sc_max_mva = 200")
+    _fill(source, {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1})
     return assumed
+
+
+_POSITIVE = {
+    "line": ("length_km", "max_i_ka", "df", "parallel"),
+    "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "df", "parallel"),
+}
+_NEEDED = {"line": ("length_km",), "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent")}
+_VECTOR_GROUPS = ("Dyn", "YNyn", "Yzn")
+
+
+def check_elements(net: pp.pandapowerNet) -> None:
+    """Refuse lines and transformers in service with data that no such element has.
+
+    Raises:
+        InputError: A length, rating or impedance that is not above zero; a vector group that pandapower's unbalanced
+            power flow does not know.
+    """
+    for table, columns in _POSITIVE.items():
+        elements = net[table][net[table]["in_service"].astype(bool)]
+        for column in columns:
+            values = elements.get(column, pd.Series(dtype=float)).astype(float)
+            may_miss = column not in _NEEDED[table]
+            for index, value in values[~((values > 0) | (values.isna() & may_miss))].items():
+                allowed = f"above 0{', or empty where it is not known' if column == 'max_i_ka' else ''}"
+                raise InputError(f"is not possible for a {table}", key=f"{table} {index}.{column}", value=value,
+                                 allowed=allowed)  # fmt: skip
+    groups = net.trafo.get("vector_group", pd.Series(dtype=str))[net.trafo["in_service"].astype(bool)]
+    for index, group in groups[~groups.isin(_VECTOR_GROUPS)].items():
+        raise InputError("no unbalanced power flow for this vector group", key=f"trafo {index}.vector_group",
+                         value=group, allowed=", ".join(_VECTOR_GROUPS))  # fmt: skip
 
 
 def _fill(table: pd.DataFrame, defaults: dict[str, Any]) -> bool:

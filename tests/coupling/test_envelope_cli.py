@@ -331,7 +331,9 @@ def test_buses_that_do_not_fit(tmp_path: Path, bus: int, words: str) -> None:
         (("--v-max", "nan"), "is not a positive number"),
         (("--margin-v", "-1"), "is not a distance"),
         (("--jobs", "0"), "no such number of processes"),
-        (("--alpha", "0"), "is not a positive number"),
+        (("--v-min", "0.94"), "per unit is v_min_pu"),
+        (("--rule", "alpha_fair", "--alpha", "0"), "is not a positive number"),
+        (("--alpha", "3"), "is of another rule"),
         (("--source-v-pu", "230"), "no such voltage"),
     ],
 )

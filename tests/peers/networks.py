@@ -63,6 +63,13 @@ def behind_medium_voltage_cable() -> pp.pandapowerNet:
     return net
 
 
+def compensated() -> pp.pandapowerNet:
+    """Return the mesh with a capacitor bank at a joint, which is part of the network and no load."""
+    net = meshed()
+    pp.create_shunt(net, 4, q_mvar=-0.03, p_mw=0.0, name="capacitor bank")
+    return net
+
+
 def awkward() -> pp.pandapowerNet:
     """Return a network with odd bus numbers, derated leaky cables, two Dyn5 units in parallel and a weak source."""
     net = meshed()

@@ -175,9 +175,10 @@ class TestEnsureZeroSequence:
         net.trafo = net.trafo.drop(columns=["vk0_percent", "vkr0_percent", "mag0_percent", "vector_group"])
         net.ext_grid = net.ext_grid.drop(columns=["s_sc_max_mva", "rx_max", "x0x_max", "r0x0_max"])
         assumed = ensure_zero_sequence(net)
-        assert len(assumed) == 2
+        assert len(assumed) == 3
         assert "r0 = 4 r1" in assumed[0]
         assert "Dyn" in assumed[1]
+        assert "s_sc_max_mva = 200" in assumed[2]
         np.testing.assert_allclose(net.line["r0_ohm_per_km"], 4 * net.line["r_ohm_per_km"])
         np.testing.assert_allclose(net.line["x0_ohm_per_km"], net.line["x_ohm_per_km"])
         assert net.trafo["vk0_percent"].tolist() == net.trafo["vk_percent"].tolist()
@@ -200,8 +201,51 @@ class TestEnsureZeroSequence:
         pd.testing.assert_series_equal(net.line["r0_ohm_per_km"].drop(1), before.drop(1))
         assert net.line["x0_ohm_per_km"].unique().tolist() == [networks.MAINS["x0_ohm_per_km"]]
 
+    def test_a_vector_group_that_is_given_is_not_assumed(self):
+        net = networks.meshed()
+        net.trafo["vk0_percent"] = np.nan
+        assert ensure_zero_sequence(net) == ["transformers lack zero-sequence data: assumed vk0 = vk"]
+
+    def test_an_external_grid_out_of_service_may_lack_data(self):
+        net = networks.meshed()
+        net.ext_grid = pd.concat([net.ext_grid, net.ext_grid.assign(in_service=False, s_sc_max_mva=np.nan)])
+        assert ensure_zero_sequence(net) == []
+
     def test_feeder_reports_what_it_assumed(self):
         net = networks.meshed()
         net.line["r0_ohm_per_km"] = np.nan
         assert len(Feeder.from_network(net, connection_points(net)).assumed) == 1
         assert net.line["r0_ohm_per_km"].isna().all()  # the user's network is left alone
+
+
+class TestCheckElements:
+    @pytest.mark.parametrize(
+        ("table", "column", "value"),
+        [
+            ("line", "length_km", 0.0),
+            ("line", "max_i_ka", 0.0),
+            ("line", "max_i_ka", -0.2),
+            ("trafo", "sn_mva", np.nan),
+            ("trafo", "vector_group", "Yyn"),
+            ("trafo", "vector_group", "Dd"),
+        ],
+    )
+    def test_what_no_element_has_is_named(self, table, column, value):
+        net = networks.meshed()
+        net[table].loc[0, column] = value
+        with pytest.raises(InputError) as caught:
+            Feeder.from_network(net, connection_points(net))
+        assert caught.value.key == f"{table} 0.{column}"
+        assert caught.value.value == pytest.approx(value, nan_ok=True)
+
+    def test_a_line_without_ampacity_or_out_of_service_is_fine(self):
+        net = networks.everything()
+        net.line.loc[0, "max_i_ka"] = np.nan
+        net.line.loc[~net.line["in_service"], "max_i_ka"] = 0.0
+        assert np.isinf(Feeder.from_network(net, connection_points(net)).branches.rating_a).any()
+
+    def test_what_pandapower_lacks_is_named(self):
+        net = networks.meshed()
+        pp.create_impedance(net, 2, 3, rft_pu=0.01, xft_pu=0.01, sn_mva=0.1)
+        with pytest.raises(InputError, match="needs: 'rft0_pu'"):
+            Feeder.from_network(net, connection_points(net))

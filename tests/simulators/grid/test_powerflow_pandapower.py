@@ -14,6 +14,7 @@ NETWORKS = {
     "meshed, tap +2": lambda: networks.meshed(tap_pos=2),
     "everything": networks.everything,
     "awkward": networks.awkward,
+    "compensated": networks.compensated,
     "two_transformers": networks.two_transformers,
     "behind_medium_voltage_cable": networks.behind_medium_voltage_cable,
 }
