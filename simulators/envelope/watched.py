@@ -1,13 +1,13 @@
 """The rows that may bind when limits are shared out, and their linear models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from feederloop.simulators.envelope.box import Box, Boxes
 from feederloop.simulators.envelope.certificate import Certifier
-from feederloop.simulators.envelope.corners import Corners, CornerValues
+from feederloop.simulators.envelope.corners import Corners, CornerValues, distinct
 from feederloop.simulators.envelope.rows import Rows, SectionRows
 from feederloop.simulators.envelope.tangent import SectionTangent
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
@@ -15,6 +15,7 @@ from feederloop.simulators.grid.sections import absolute
 
 _DIRECTIONS = 12  # of what can turn round
 _IDLE = 0.1  # of what a conductor may carry
+_NEAR = 0.9  # of the limit
 _SAME_SLOPES = 0.1  # of the widths: boxes this much alike have the same slopes
 _ALL = slice(None)
 
@@ -94,6 +95,11 @@ class Watched:
         cuts = np.searchsorted(rows, self._start)
         chosen = [rows[one:end] - start for one, end, start in zip(cuts, cuts[1:], self._start, strict=False)]
         return Watched(self.certifier, [part.subset(some) for part, some in zip(self.parts, chosen, strict=True)])
+
+    def along(self, value: Complex) -> "Watched":
+        """Return rows that can turn round with the directions of [rows] values."""
+        parts = [replace(part, way=value[rows] / np.abs(value[rows])) for part, rows in self.slices()]
+        return Watched(self.certifier, parts)
 
     def lengths(self, current: Complex) -> Floats:
         """[rows, scenarios] `sign * length` at [injectors, scenarios] currents, in the order of the sections."""
@@ -254,12 +260,60 @@ class RobustModel:
         return rows
 
     def _renewed(self, rows: Ints, box: Box) -> bool:
-        model = LinearModel.at(self._watched.subset(rows), *box.centre)
+        some = self._watched.subset(rows)
+        model = LinearModel.at(some, *box.centre)
         if model is None:
             return False
+        _renew_at_corners(model, some, box)
         self._around = Boxes.around(box, _SAME_SLOPES, _SAME_SLOPES)
         self.rise[rows], self._by_q[rows], self._origin[rows] = _rise(model), model.by_q, model.origin
         return True
+
+
+def _renew_at_corners(model: LinearModel, watched: Watched, box: Box) -> None:
+    """Replace slopes of what can turn round by those at its worst corner, where that is near the limit.
+
+    Whoever is on another phase acts on a current through the voltage of those who make it. In the middle of a box,
+    where little flows, that is nothing; at the corner where most flows it is most.
+    """
+    turning = [(part, place) for part, place in watched.slices() if part.way is not None]
+    if not turning:
+        return
+    certifier, end = watched.certifier, _ends(watched, model.by_p, model.by_q)
+    corners = [
+        Corners(part.rows, part.section, 1.0, np.full(len(part.limit), axis), end[place], np.empty((0, 0)))
+        for axis in (1.0 + 0.0j, 1j)
+        for part, place in turning
+    ]
+    found = _corner_values(certifier, corners).found(box)
+    value = np.zeros(len(watched), dtype=complex)
+    for (_, place), re, im in zip(turning, found[: len(turning)], found[len(turning) :], strict=True):
+        value[place] = np.where(np.isfinite(re) & np.isfinite(im), re + 1j * np.where(np.isfinite(im), im, 0.0), 0.0)
+    near = np.flatnonzero(np.abs(value) > _NEAR * watched.limit)
+    near = near[~watched.is_voltage[near]]
+    patterns, which = distinct(end[near])
+    order, (centre, half) = certifier.layout.points, (box.centre, box.half_width)
+    for number, pattern in enumerate(patterns):
+        rows = near[which == number]
+        powers = []
+        for middle, width, sides in zip(centre, half, np.split(pattern, 2), strict=True):
+            power = middle.copy()
+            power[order] += width[order] * sides
+            powers.append(power)
+        at = LinearModel.at(watched.subset(rows).along(value[rows]), *powers)
+        if at is not None:
+            model.by_p[rows], model.by_q[rows], model.origin[rows] = at.by_p, at.by_q, at.origin
+
+
+def _ends(watched: Watched, by_p: Floats, by_q: Floats) -> np.ndarray:
+    """[rows, 2 points] The ends that slopes show as the worst, in the order of the sections."""
+    order = watched.certifier.layout.points
+    return np.where(np.concatenate([by_p[:, order], by_q[:, order]], axis=1) > 0, 1, -1).astype(np.int8)
+
+
+def _corner_values(certifier: Certifier, corners: Sequence[Corners]) -> CornerValues:
+    power_flow = certifier.power_flow
+    return CornerValues(power_flow, certifier.layout, corners, power_flow.feeder.w[power_flow.sections.order])
 
 
 def _rise(model: LinearModel) -> Floats:
@@ -277,16 +331,14 @@ class WorstCorners:
     """
 
     def __init__(self, watched: Watched, rows: Ints, by_p: Floats, by_q: Floats) -> None:
-        self.rows, some, certifier = rows, watched.subset(rows), watched.certifier
-        order = certifier.layout.points
-        end = np.where(np.concatenate([by_p[:, order], by_q[:, order]], axis=1) > 0, 1, -1).astype(np.int8)
+        self.rows, some = rows, watched.subset(rows)
+        end = _ends(some, by_p, by_q)
         parts = [
             Corners(part.rows, part.section, part.sign, None, end[place], np.empty((0, 0)))
             for part, place in some.slices()
         ]
         self._far_over = some.limit + some.span
-        power_flow = certifier.power_flow
-        self._values = CornerValues(power_flow, certifier.layout, parts, power_flow.feeder.w[power_flow.sections.order])
+        self._values = _corner_values(watched.certifier, parts)
 
     def values(self, box: Box) -> Floats:
         """[rows] Exact values at their corners of a box; far over where there is no solution."""
