@@ -11,8 +11,9 @@ from feederloop.simulators.grid.feeder import Floats, Ints
 from feederloop.simulators.grid.sections import absolute
 
 FACETS = 96
+BLUNT = float(np.cos(np.pi / FACETS))  # how much nearer than its corners the middles of a polygon's edges are
 # Bounds this close to a limit must not be loose: those of voltages by the limit itself, of lengths by a share of it.
-_CLOSE_V, _CLOSE = 1.0, 0.001
+_CLOSE_V, CLOSE = 1.0, 0.001
 # Rows nearest to each limit are bounded exactly even when far from it, so that the proven extreme is tight.
 _ALWAYS_EXACT = 4
 
@@ -79,21 +80,21 @@ class Lengths:
             value = region.centre(some, section)
             simple = absolute(value) + region.reach(some, section)[0] + MARGIN_V
             self._simple[some.place] = simple
-            chosen = np.flatnonzero(simple > (1 - _CLOSE) * allowed[some.place])
+            chosen = np.flatnonzero(simple > (1 - CLOSE) * allowed[some.place])
             if not len(chosen):
                 continue
             directions = np.tile(round_, (len(chosen), 1))
             swing = region.reach(some.subset(chosen), section, directions)[1]
             upper = ((directions.conj() * value[chosen, None]).real + swing + MARGIN_V).reshape(-1)
-            within = np.repeat(allowed[some.place[chosen]], FACETS) * _BLUNT
-            over = np.flatnonzero(upper > (1 - _CLOSE) * within)
+            within = np.repeat(allowed[some.place[chosen]], FACETS) * BLUNT
+            over = np.flatnonzero(upper > (1 - CLOSE) * within)
             if not len(over):
                 self._simple[some.place[chosen]] = np.minimum(simple[chosen], _around(upper))
                 continue
             facets, direction = some.subset(chosen[over // FACETS]), directions.reshape(-1)
             self._facets.append((some.place[chosen], upper, over))
             limit = within[over]
-            self.corners.append(region.corners(facets, section, 1.0, limit, _CLOSE * limit, direction[over])[0])
+            self.corners.append(region.corners(facets, section, 1.0, limit, CLOSE * limit, direction[over])[0])
 
     def proven(self, bounds: Sequence[Bounds]) -> Floats:
         """[rows] Proven lengths, by what is known of `corners`."""
@@ -105,10 +106,7 @@ class Lengths:
         return result
 
 
-_BLUNT = float(np.cos(np.pi / FACETS))
-
-
 def _around(upper: Floats) -> Floats:
     """[rows] Lengths of what is within [rows * facets] bounds along the facets' directions."""
-    result: Floats = upper.reshape(-1, FACETS).max(axis=1) / _BLUNT
+    result: Floats = upper.reshape(-1, FACETS).max(axis=1) / BLUNT
     return result

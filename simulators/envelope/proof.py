@@ -10,6 +10,7 @@ from feederloop.simulators.envelope.box import Box, Boxes
 from feederloop.simulators.envelope.corners import CornerValues
 from feederloop.simulators.envelope.lengths import Lengths, Voltages
 from feederloop.simulators.envelope.region import Region
+from feederloop.simulators.envelope.unbalance import Unbalance
 from feederloop.simulators.grid.feeder import Floats
 from feederloop.simulators.grid.sections import absolute
 
@@ -62,11 +63,11 @@ class Proof:
         injected = float((absolute(enclosure.current) + enclosure.spread).sum())
         self._slack = conductors.slack * injected + conductors.slack_a
         self._currents = Lengths(region, certifier.currents, conductors.allowed_a - self._slack)
-        self._kinds: list[Voltages | Lengths] = [self._tops, self._bottoms, self._currents]
+        self._kinds: list[Voltages | Lengths | Unbalance] = [self._tops, self._bottoms, self._currents]
         if limits.vuf_percent is not None:
-            self._positive = self._least_positive()
-            self._negative = Lengths(region, certifier.negative, limits.vuf_percent / 100.0 * self._positive)
-            self._kinds.append(self._negative)
+            share = limits.vuf_percent / 100.0
+            self._unbalance = Unbalance(region, certifier.negative, certifier.positive, share)
+            self._kinds.append(self._unbalance)
         corners = [part for kind in self._kinds for part in kind.corners]
         self._rows = sum(len(part.rows.offset) for part in corners)
         self._values = CornerValues(certifier.power_flow, certifier.layout, corners, enclosure.v)
@@ -85,16 +86,12 @@ class Proof:
         """
         solved = self._values.bounds(box)
         ends = np.cumsum([0, *(len(kind.corners) for kind in self._kinds)])
-        tops, bottoms, currents, *negative = [solved[one:end] for one, end in pairwise(ends)]
-        vuf = np.empty(0)
-        if negative:
-            highest = self._negative.proven(negative[0])
-            vuf = np.where(self._positive > 0, 100.0 * highest / np.maximum(self._positive, 1e-9), np.inf)
+        tops, bottoms, currents, *unbalance = [solved[one:end] for one, end in pairwise(ends)]
         return Extremes(
             high=self._tops.proven(tops),
             low=self._sagged(self._bottoms.proven(bottoms)),
             loading=(self._currents.proven(currents) + self._slack) / self._of.conductors.allowed_a,
-            vuf_percent=vuf,
+            vuf_percent=self._unbalance.proven_percent(unbalance[0]) if unbalance else np.empty(0),
             looseness_v=max(self._tops.looseness_v(tops), self._bottoms.looseness_v(bottoms)),
             rows=self._rows,
             corners=len(self._values),
@@ -133,12 +130,3 @@ class Proof:
         result = low.copy()
         np.minimum.at(result, one, middle)
         return result
-
-    def _least_positive(self) -> Floats:
-        """[buses] Least length of the positive-sequence voltage."""
-        positive, region = self._of.positive, self._region
-        lowest = np.empty(positive.count)
-        for section, rows in enumerate(positive.sections):
-            if len(rows.offset):
-                lowest[rows.place] = absolute(region.centre(rows, section)) - region.reach(rows, section)[0]
-        return lowest

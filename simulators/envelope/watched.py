@@ -10,6 +10,7 @@ from feederloop.simulators.envelope.certificate import Certifier
 from feederloop.simulators.envelope.corners import Corners, CornerValues, distinct
 from feederloop.simulators.envelope.rows import Rows, SectionRows
 from feederloop.simulators.envelope.tangent import SectionTangent
+from feederloop.simulators.envelope.unbalance import unbalance_rows
 from feederloop.simulators.grid.feeder import Complex, Floats, Ints
 from feederloop.simulators.grid.sections import absolute
 
@@ -150,17 +151,23 @@ def _currents(certifier: Certifier) -> list[WatchedPart]:
 
 
 def _unbalance(certifier: Certifier) -> list[WatchedPart]:
-    """Negative-sequence voltage where customers are, along directions all round; no rows without a limit."""
+    """Negative-sequence voltage where customers are, along directions all round; no rows without a limit.
+
+    What the positive-sequence voltage is above its value without load allows as much more of it.
+    """
     feeder, percent = certifier.power_flow.feeder, certifier.limits.vuf_percent
     if percent is None:
         return []
     watched = np.isin(certifier.node_rows[::3] // 3, feeder.injector_row // 3)
-    positive = [np.abs(rows.offset) for rows in _some(certifier.positive, watched)]
-    return [
-        WatchedPart(rows, section, 1.0, np.full(len(rows.offset), way), percent / 100.0 * positive[section])
-        for way in np.exp(2j * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS)
-        for section, rows in enumerate(_some(certifier.negative, watched))
-    ]
+    share, parts = percent / 100.0, []
+    pairs = list(zip(_some(certifier.negative, watched), _some(certifier.positive, watched), strict=True))
+    for way in np.exp(2j * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS):
+        for section, (negative, positive) in enumerate(pairs):
+            idle, ones = positive.offset, np.ones(len(positive.offset), dtype=complex)
+            limit = share * np.abs(idle)
+            rows = unbalance_rows(negative, positive, way * ones, idle / np.maximum(limit, 1e-300))
+            parts.append(WatchedPart(replace(rows, offset=rows.offset + limit), section, 1.0, ones, limit))
+    return parts
 
 
 def _some(rows: Rows, watched: np.ndarray) -> list[SectionRows]:
