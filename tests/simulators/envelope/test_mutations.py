@@ -9,7 +9,7 @@ Mutants are not compiled: on networks this small that would take longer than it 
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,7 @@ from feederloop.simulators.envelope import (
     series,
     slopes,
     tangent,
+    unbalance,
 )
 from feederloop.simulators.envelope.box import Box, Boxes, Limits
 from feederloop.simulators.grid.feeder import Branches, Feeder
@@ -43,7 +44,7 @@ from feederloop.simulators.grid.sensitivity import Tangent
 
 PROOF = (
     tangent, phases, moved, reduced, enclosure, series, answers, pairs, second_order, slopes, corners, region, lengths,
-    proof, certificate,
+    unbalance, proof, certificate,
 )  # fmt: skip
 MODULES = {module.__name__.rpartition(".")[2]: module for module in PROOF}
 # The last ones are where signs change inside the box, where a direction has to turn, where a span sags, and where
@@ -132,6 +133,9 @@ MUTATIONS = {
         "np.exp(2j * np.pi * np.arange(FACETS)",
         "np.exp(1j * np.pi * np.arange(FACETS)",
     ),
+    "V1 counts twice": ("unbalance", "- one / along", "- 2 * one / along"),
+    "V1 is greater than it can be": ("unbalance", "absolute(middle) - reach", "absolute(middle) + 9 * reach"),
+    "V2 along the mirrored ways": ("unbalance", "BLUNT * directions", "BLUNT * directions.conj()"),
     "spans do not sag": ("proof", "- self._span_length**2 / 4", "- 0.0 * self._span_length**2 / 4"),
 }
 
@@ -144,6 +148,7 @@ class Case:
     box: Box
     limits: Limits
     found: adversary.Found
+    found_vuf_percent: float
     v: np.ndarray
     current: np.ndarray
     tangents: list[np.ndarray]  # complex, ampere per kW and per kvar side by side, at each of these solutions
@@ -222,12 +227,16 @@ def _case(seed: int) -> Case | None:
     phases = pd.Series(["abc"[phase] for phase in feeder.injector_phase])
     engine = adversary.OwnEngine(feeder)
     found = adversary.attack(engine, box, phases, starts=8, rows_each=4, inside=True)
+    # Its limit is what is found, where the bound has to be tight.
+    unbalance_engine = adversary.UnbalanceEngine(feeder)
+    vuf_percent = adversary.attack(unbalance_engine, box, phases, starts=8, rows_each=4, inside=True).v_max_v
+    limits = replace(limits, vuf_percent=vuf_percent)
     corners = adversary.random_corners(box, 12, rng)
     p_kw, q_kvar = (np.concatenate(parts, axis=1) for parts in zip(corners, (found.p_kw, found.q_kvar), strict=True))
     solution = engine.power_flow.solve(p_kw, q_kvar)
     s = engine.power_flow.injected_va(p_kw, q_kvar)
     tangents = [_complex(Tangent.at(feeder, s[:, k], solution.v[:, k])) for k in range(p_kw.shape[1])]
-    return Case(power_flow, box, limits, found, solution.v, solution.current, tangents)
+    return Case(power_flow, box, limits, found, vuf_percent, solution.v, solution.current, tangents)
 
 
 def _complex(tangent: Tangent) -> np.ndarray:
@@ -260,6 +269,8 @@ def broken_claims(modules: dict[str, ModuleType]) -> Iterator[str]:
             yield f"lowest voltage of case {number}"
         if case.found.loading_percent > proven.loading_max_percent + 1e-6:
             yield f"loading of case {number}"
+        if case.found_vuf_percent > proven.vuf_max_percent + 1e-6:
+            yield f"unbalance of case {number}"
 
 
 def left_intervals(case: Case, certifier: certificate.Certifier, known: region.Region) -> bool:
