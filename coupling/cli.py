@@ -221,10 +221,10 @@ def check(
     """Check a scenario and the files that it names, without running it."""
     loaded = _checked(scenario, overrides, days, seed)
     steps = loaded.time.duration_s // loaded.time.step_s
-    from feederloop.coupling.scenario.check import assumed_of_network
+    from feederloop.coupling.scenario.check import assumed_of_network, unsafe_defaults
 
-    for assumption in assumed_of_network(loaded):
-        typer.echo(f"note: {assumption}")
+    for note in (*assumed_of_network(loaded), *unsafe_defaults(loaded)):
+        typer.echo(f"note: {note}")
     typer.echo(f"{loaded.name}: valid ({loaded.scheme}, {steps} steps of {loaded.time.step_s} s)")
 
 

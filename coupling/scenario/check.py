@@ -34,6 +34,39 @@ def assumed_of_network(scenario: Scenario) -> list[str]:
     return ensure_zero_sequence(load_network(scenario.grid.network))
 
 
+def unsafe_defaults(scenario: Scenario) -> list[str]:
+    """Return why default limits are not safe should all prosumers be out of reach at once, where some may be.
+
+    Judged by active power; nobody publishes default limits for what happens, so nobody else proves them.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from feederloop.coupling.population import draw_population
+    from feederloop.simulators.envelope.box import Box, Limits
+    from feederloop.simulators.envelope.certificate import Certifier
+    from feederloop.simulators.grid.feeder import Feeder
+    from feederloop.simulators.grid.networks import connection_points, load_network
+    from feederloop.simulators.grid.powerflow import PowerFlow
+
+    envelope, grid, stated = scenario.envelope, scenario.grid, scenario.limits
+    if scenario.scheme not in ("doe", "doe_lem") or not envelope.outage_share:
+        return []
+    net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
+    rows = [(site.name, site.bus, site.phase) for site in draw_population(scenario, connection_points(net))]
+    feeder = Feeder.from_network(net, pd.DataFrame(rows, columns=["name", "bus", "phase"]))
+    limits = Limits(
+        *stated.voltage_range_v, stated.line_loading_percent, stated.transformer_loading_percent, envelope.vuf_percent
+    )
+    export_kw, import_kw, ones = envelope.default_export_kw, envelope.default_import_kw, np.ones(len(rows))
+    box = Box(-import_kw * ones, export_kw * ones, 0.0 * ones, 0.0 * ones)
+    certificate = Certifier(PowerFlow(feeder), limits).certify(box)
+    if certificate.certified:
+        return []
+    what = f"default limits of {export_kw:g} kW export and {import_kw:g} kW import"
+    return [f"{what} are not safe with all prosumers out of reach at once: {certificate.reason}"]
+
+
 class _Check:
     """Collects problems; what one of them makes impossible to check is left out."""
 

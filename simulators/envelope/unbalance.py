@@ -50,7 +50,7 @@ class Unbalance:
         self._least, self._most, self._simple = (np.empty(negative.count) for _ in range(3))
         self.corners: list[Corners] = []
         self._facets: list[tuple[Ints, Floats, Ints]] = []
-        ways = np.exp(2j * np.pi * np.arange(FACETS) / FACETS)
+        ways: Complex = np.exp(2j * np.pi * np.arange(FACETS) / FACETS)
         for section, (two, one) in enumerate(zip(negative.sections, positive.sections, strict=True)):
             if not len(two.offset):
                 continue
@@ -67,7 +67,7 @@ class Unbalance:
                 continue
             bus = over // FACETS
             along = middle[bus] / absolute(middle[bus]) / share
-            rows = unbalance_rows(two.subset(bus), one.subset(bus), BLUNT * directions.reshape(-1)[over], along)
+            rows = unbalance_rows(two.subset(bus), one.subset(bus), BLUNT * ways[over % FACETS], along)
             fixed = np.ones(len(over), dtype=complex)
             self.corners.append(region.corners(rows, section, 1.0, np.zeros(len(over)), close[bus], fixed)[0])
             self._facets.append((two.place, excess, over))

@@ -83,6 +83,18 @@ def test_valid_scenario_by_its_bare_name(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().out == "minimal: valid (doe_lem, 144 steps of 300 s)\n"
 
 
+def test_default_limits_that_are_not_safe_for_all_at_once_are_told_where_some_may_be_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "check", "minimal", "--set", "envelope.default_export_kw=20") == 0
+    assert "note" not in capsys.readouterr().out
+    options = ("--set", "envelope.outage_share=0.2", "--set", "envelope.default_export_kw=20")
+    assert call(monkeypatch, "check", "minimal", *options) == 0
+    assert "20 kW export and 1.5 kW import are not safe with all prosumers out of reach" in capsys.readouterr().out
+    assert call(monkeypatch, "check", "minimal", *options[:2]) == 0
+    assert "note" not in capsys.readouterr().out
+
+
 def test_bad_scenario_ends_with_2_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: list[dict[str, Any]]
 ) -> None:

@@ -135,7 +135,7 @@ MUTATIONS = {
     ),
     "V1 counts twice": ("unbalance", "- one / along", "- 2 * one / along"),
     "V1 is greater than it can be": ("unbalance", "absolute(middle) - reach", "absolute(middle) + 9 * reach"),
-    "V2 along the mirrored ways": ("unbalance", "BLUNT * directions", "BLUNT * directions.conj()"),
+    "V2 along the mirrored ways": ("unbalance", "BLUNT * ways[over % FACETS]", "BLUNT * ways[over % FACETS].conj()"),
     "spans do not sag": ("proof", "- self._span_length**2 / 4", "- 0.0 * self._span_length**2 / 4"),
 }
 
