@@ -34,7 +34,9 @@ class Envelope(Section):
         0.0, "1", "Share of time that a customer is out of reach; the others' limits stay safe all the same", lt=1
     )
     outage_intervals: Positive = quantity(4.0, "1", "How many intervals an outage lasts on average", ge=1)
-    default_export_kw: NonNegative = quantity(1.5, "kW", "Export limit of who has no valid envelope")
+    default_export_kw: NonNegative = quantity(
+        1.5, "kW", "Export limit of who has no valid envelope; `feederloop check` tells where all at once are not safe"
+    )
     default_import_kw: NonNegative = quantity(1.5, "kW", "Import limit of who has no valid envelope")
     voltage_margin_v: NonNegative = quantity(0.0, "V", "Distance that envelopes keep from the voltage limits", lt=50)
 
