@@ -58,6 +58,7 @@ def write_files(run: Run, folder: Path) -> RunFiles:
             *limits.voltage_range_v,
             line_loading_percent=limits.line_loading_percent,
             transformer_loading_percent=limits.transformer_loading_percent,
+            vuf_percent=scenario.envelope.vuf_percent,
         ),
     )
     pp.to_json(net, str(files.network))

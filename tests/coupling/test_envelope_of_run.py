@@ -25,6 +25,14 @@ def test_envelopes_that_a_run_had_proven_pass_the_check(tmp_path: Path) -> None:
     assert verdict.table["export_limit_kw"].to_numpy() == pytest.approx(recorded["export_limit_kw"].to_numpy())
 
 
+def test_a_limit_on_unbalance_is_part_of_the_check(tmp_path: Path) -> None:
+    files, _ = files_of(tmp_path / "run", "envelope.vuf_percent=0.5")
+    assert files.limits.vuf_percent == 0.5
+    verdict = envelopes.check(files.network, files.points, files.envelopes, limits=files.limits)
+    assert verdict.certified
+    assert all(interval.certificate.vuf_max_percent <= 0.5 for interval in verdict.intervals)
+
+
 def test_envelopes_for_inverters_that_answer_to_their_voltage_pass_the_check(tmp_path: Path) -> None:
     volt_var = ("prosumers.pv.volt_var=true", "grid.source_v_pu=1.08", "time.start=2016-06-15 12:00:00")
     files, _ = files_of(tmp_path / "run", *volt_var)
