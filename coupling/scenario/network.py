@@ -34,8 +34,8 @@ class Limits(Section):
         "Voltage standard, phase to neutral: as_60038 (216.2 to 253 V), en_50160 (207 to 253 V) or custom with "
         "v_min_v and v_max_v",
     )
-    v_min_v: Number | None = quantity(None, "V", "Lowest voltage phase to neutral; only with standard: custom", gt=0)
-    v_max_v: Number | None = quantity(None, "V", "Highest voltage phase to neutral; only with standard: custom", gt=0)
+    v_min_v: Number | None = quantity(None, "V", "Lowest voltage phase to neutral; only with standard: custom", ge=10)
+    v_max_v: Number | None = quantity(None, "V", "Highest voltage phase to neutral; only with standard: custom", ge=10)
     line_loading_percent: Number = quantity(100.0, "%", "Highest loading of a line's phase", gt=0, le=1000)
     transformer_loading_percent: Number = quantity(100.0, "%", "Highest loading of a transformer", gt=0, le=1000)
 
