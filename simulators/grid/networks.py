@@ -231,6 +231,7 @@ _POSITIVE = {
     "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "df", "parallel"),
 }
 _NEEDED = {"line": ("length_km",), "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent")}
+_FINITE = {"line": ("r_ohm_per_km", "x_ohm_per_km"), "trafo": ("vkr_percent", "pfe_kw", "i0_percent")}
 _VECTOR_GROUPS = ("Dyn", "YNyn", "Yzn")
 
 
@@ -250,6 +251,10 @@ def check_elements(net: pp.pandapowerNet) -> None:
                 allowed = f"above 0{', or empty where it is not known' if column == 'max_i_ka' else ''}"
                 raise InputError(f"is not possible for a {table}", key=f"{table} {index}.{column}", value=value,
                                  allowed=allowed)  # fmt: skip
+        for column in _FINITE[table]:
+            values = elements[column].astype(float)
+            for index, value in values[~np.isfinite(values)].items():
+                raise InputError("is missing", key=f"{table} {index}.{column}", value=value, allowed="a number")
     groups = net.trafo.get("vector_group", pd.Series(dtype=str))[net.trafo["in_service"].astype(bool)]
     for index, group in groups[~groups.isin(_VECTOR_GROUPS)].items():
         raise InputError("no unbalanced power flow for this vector group", key=f"trafo {index}.vector_group",

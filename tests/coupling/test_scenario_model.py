@@ -130,7 +130,7 @@ def test_wrong_value_says_what_is_allowed(data: dict[str, Any], key: str, allowe
         ({"limits": {"v_min_v": 200}}, "limits.v_min_v"),
         ({"limits": {"standard": "custom", "v_max_v": 250}}, "limits.v_min_v"),
         ({"limits": {"standard": "custom", "v_min_v": 251, "v_max_v": 250}}, "limits.v_min_v"),
-        ({"limits": {"standard": "custom", "v_min_v": 0.94, "v_max_v": 1.1}}, "limits.v_min_v"),
+        ({"limits": {"standard": "custom", "v_min_v": 0.94, "v_max_v": 250}}, "limits.v_min_v"),
         ({"envelope": {"voltage_margin_v": 20}}, "envelope.voltage_margin_v"),
         ({"sessions": {"arrival_mean_h": 7.5}}, "sessions.departure_mean_h"),
         ({"sessions": {"target_soc": 0.3, "lowest_soc": 0.4}}, "sessions.lowest_soc"),
