@@ -127,7 +127,10 @@ def run(
     if reference is not None and _differs(reference, loaded):
         twin = _checked(scenario, [*(overrides or ()), *_other_scheme(reference, loaded)], days, seed)
     from feederloop.coupling.live.command import live_page
+    from feederloop.coupling.scenario.check import unsafe_defaults
 
+    for note in unsafe_defaults(loaded):
+        typer.echo(f"note: {note}", err=True)
     with live_page(live, host=live_host, port=live_port, token=live_token, keep=live_keep) as page:
         code = _run(loaded, bench, twin, out=out, quiet=quiet, real_time=real_time, factor=factor, page=page)
     raise typer.Exit(code)
