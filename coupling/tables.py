@@ -140,7 +140,8 @@ class _Tables:
             envelope = await self._per_prosumer("envelope", limits, **(settled | {"stamp_offset_s": 0}))
             self._send(actors.limits, envelope, *limits)
         if actors.controller is not None:
-            proof = await self._table("certificate", "per_entity", CERTIFICATE_COLUMNS, **traded)
+            in_force = settled | {"stamp_offset_s": 0}
+            proof = await self._table("certificate", "per_entity", CERTIFICATE_COLUMNS, **in_force)
             self._world.connect(actors.controller, proof, *CERTIFICATE_COLUMNS)
         if actors.coordination is not None:
             began = settled | {"stamp_offset_s": 0}

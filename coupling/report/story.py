@@ -122,17 +122,9 @@ def _envelopes(facts: Facts) -> str:
     said = (
         f"Every {line.interval_s / 60:g} minutes each home was told how much it may export and import: together "
         f"{sums[0].min():.0f} to {sums[0].max():.0f} kW of export and {sums[1].min():.0f} to {sums[1].max():.0f} kW of "
-        "import. No limit is above what a home said that it could come to want, nor above its share of what the "
-        "network has room for."
+        "import. No limit is above what a home said that it could come to want."
     )
-    proven, certified = facts.figure("envelope.proven_max_v"), facts.figure("envelope.certified_share")
-    if proven is not None and certified:
-        said += f" Whatever homes had done within these, no voltage would have passed {proven:.1f} V"
-        said += (
-            ": proven for every interval" if certified == 1 else f": proven for {100 * certified:.0f} % of intervals"
-        )
-        cost = facts.figure("envelope.proof_cost_share")
-        said += "." if cost is None else f", which cost {100 * max(cost, 0.0):.2f} % of the limits."
+    said += _proof(facts)
     breach, curtailed = facts.figure("envelope.breach_share"), facts.figure("pv.curtailed_share")
     if breach is not None:
         said += f" Homes were within their envelope in {100 * (1 - breach):.1f} % of the time."
@@ -140,6 +132,19 @@ def _envelopes(facts: Facts) -> str:
         lost = facts.figure("pv.curtailed_kwh") or 0.0
         said += f" The price: {100 * curtailed:.0f} % of what the sun offered ({lost:.0f} kWh) was not produced."
     return said
+
+
+def _proof(facts: Facts) -> str:
+    """What is proven of the envelopes, and what is not."""
+    proven, certified = facts.figure("envelope.proven_max_v"), facts.figure("envelope.certified_share")
+    if certified is None:
+        return " That the network bears every use of them was not proven."
+    if certified < 1:
+        return f" That the network bears every use of them is proven for {100 * certified:.0f} % of intervals only."
+    cost = facts.figure("envelope.proof_cost_share")
+    said = f" Whatever homes had done within these, no voltage would have passed {proven:.1f} V"
+    said += ": proven for every interval"
+    return said + ("." if cost is None else f", which cost {100 * max(cost, 0.0):.2f} % of the limits.")
 
 
 def _cars(facts: Facts) -> str:

@@ -153,7 +153,7 @@ class EnvelopeSimulator(mosaik_api_v3.Simulator):
             attr: np.stack([getattr(published, attr) for published in outlook], axis=1).tolist() for attr in LISTS_OUT
         }
         row = {name: number for number, name in enumerate(self._names)}
-        binding = self._binding(outlook[min(1, len(outlook) - 1)])
+        binding = self._binding(outlook[0])
         return {
             eid: {attr: binding[attr] if eid == "controller" else lists[attr][row[eid]] for attr in attrs}
             for eid, attrs in outputs.items()
