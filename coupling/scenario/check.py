@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pandapower import pandapowerNet
 
     from feederloop.coupling.population import Site
+    from feederloop.simulators.grid.feeder import Feeder
 
 LOW_VOLTAGE_KV = 1.0
 
@@ -37,15 +38,13 @@ def assumed_of_network(scenario: Scenario) -> list[str]:
 def unsafe_defaults(scenario: Scenario) -> list[str]:
     """Return why default limits are not safe should all prosumers be out of reach at once, where some may be.
 
-    Judged by active power; nobody publishes default limits for what happens, so nobody else proves them.
+    Judged by active power. Default limits are never published, so that no other proof is about all of them at once.
     """
     import numpy as np
-    import pandas as pd
 
     from feederloop.coupling.population import draw_population
     from feederloop.simulators.envelope.box import Box, Limits
     from feederloop.simulators.envelope.certificate import Certifier
-    from feederloop.simulators.grid.feeder import Feeder
     from feederloop.simulators.grid.networks import connection_points, load_network
     from feederloop.simulators.grid.powerflow import PowerFlow
 
@@ -53,18 +52,27 @@ def unsafe_defaults(scenario: Scenario) -> list[str]:
     if scenario.scheme not in ("doe", "doe_lem") or not envelope.outage_share:
         return []
     net = load_network(grid.network, feeders=grid.feeders, source_v_pu=grid.source_v_pu)
-    rows = [(site.name, site.bus, site.phase) for site in draw_population(scenario, connection_points(net))]
-    feeder = Feeder.from_network(net, pd.DataFrame(rows, columns=["name", "bus", "phase"]))
+    feeder = _feeder(net, draw_population(scenario, connection_points(net)))
     limits = Limits(
         *stated.voltage_range_v, stated.line_loading_percent, stated.transformer_loading_percent, envelope.vuf_percent
     )
-    export_kw, import_kw, ones = envelope.default_export_kw, envelope.default_import_kw, np.ones(len(rows))
+    export_kw, import_kw, ones = envelope.default_export_kw, envelope.default_import_kw, np.ones(len(feeder.points))
     box = Box(-import_kw * ones, export_kw * ones, 0.0 * ones, 0.0 * ones)
     certificate = Certifier(PowerFlow(feeder), limits).certify(box)
     if certificate.certified:
         return []
     what = f"default limits of {export_kw:g} kW export and {import_kw:g} kW import"
     return [f"{what} are not safe with all prosumers out of reach at once: {certificate.reason}"]
+
+
+def _feeder(net: "pandapowerNet", sites: "list[Site]") -> "Feeder":
+    """Reduce a network to the prosumers' connection points."""
+    import pandas as pd
+
+    from feederloop.simulators.grid.feeder import Feeder
+
+    rows = [(site.name, site.bus, site.phase) for site in sites]
+    return Feeder.from_network(net, pd.DataFrame(rows, columns=["name", "bus", "phase"]))
 
 
 class _Check:
@@ -165,12 +173,7 @@ class _Check:
         return tuple(misplaced)
 
     def _check_no_load_voltage(self, net: "pandapowerNet", sites: "list[Site]") -> None:
-        import pandas as pd
-
-        from feederloop.simulators.grid.feeder import Feeder
-
-        rows = [(site.name, site.bus, site.phase) for site in sites]
-        feeder = Feeder.from_network(net, pd.DataFrame(rows, columns=["name", "bus", "phase"]))
+        feeder = _feeder(net, sites)
         volts = abs(feeder.w)
         low, high = self.scenario.limits.voltage_range_v
         source = self.scenario.grid.source_v_pu

@@ -178,7 +178,7 @@ class Certifier:
         if not low[bottom] >= limits.v_min_v:
             reasons.append(f"voltage down to {low[bottom]:.3f} V at {self._at(bottom)}")
         if not loading[worst] <= 1.0:
-            reasons.append(f"current up to {100 * loading[worst]:.1f} % of what is allowed in {at[0]}, phase {at[1]}")
+            reasons.append(f"current up to {100 * loading[worst]:.1f} % of what is allowed in {at[0]} phase {at[1]}")
         vuf, vuf_at = np.nan, -1
         if limits.vuf_percent is not None:
             bus = int(extremes.vuf_percent.argmax())
@@ -240,7 +240,7 @@ class Certifier:
 
     def _at(self, row: int) -> str:
         bus, phase = self.node_name(row)
-        return f"bus {bus}, phase {phase}"
+        return f"bus {bus} phase {phase}"
 
     def node_name(self, row: int) -> tuple[int, str]:
         """Bus and phase of a watched node."""

@@ -153,7 +153,7 @@ def _currents(certifier: Certifier) -> list[WatchedPart]:
 def _unbalance(certifier: Certifier) -> list[WatchedPart]:
     """Negative-sequence voltage where customers are, along directions all round; no rows without a limit.
 
-    What the positive-sequence voltage is above its value without load allows as much more of it.
+    Their limit is that without load; where the positive-sequence voltage is higher the rows are less, and the reverse.
     """
     feeder, percent = certifier.power_flow.feeder, certifier.limits.vuf_percent
     if percent is None:
@@ -295,19 +295,15 @@ def _renew_at_corners(model: LinearModel, watched: Watched, box: Box) -> None:
     found = _corner_values(certifier, corners).found(box)
     value = np.zeros(len(watched), dtype=complex)
     for (_, place), re, im in zip(turning, found[: len(turning)], found[len(turning) :], strict=True):
-        value[place] = np.where(np.isfinite(re) & np.isfinite(im), re + 1j * np.where(np.isfinite(im), im, 0.0), 0.0)
-    near = np.flatnonzero(np.abs(value) > _NEAR * watched.limit)
-    near = near[~watched.is_voltage[near]]
+        solved = np.isfinite(re)  # at a corner without a solution both parts are infinite
+        value[place] = np.where(solved, re, 0.0) + 1j * np.where(solved, im, 0.0)
+    near = np.flatnonzero(~watched.is_voltage & (np.abs(value) > _NEAR * watched.limit))
     patterns, which = distinct(end[near])
-    order, (centre, half) = certifier.layout.points, (box.centre, box.half_width)
+    sides, centre, half = np.zeros((2, len(box.p_low_kw))), np.stack(box.centre), np.stack(box.half_width)
     for number, pattern in enumerate(patterns):
         rows = near[which == number]
-        powers = []
-        for middle, width, sides in zip(centre, half, np.split(pattern, 2), strict=True):
-            power = middle.copy()
-            power[order] += width[order] * sides
-            powers.append(power)
-        at = LinearModel.at(watched.subset(rows).along(value[rows]), *powers)
+        sides[:, certifier.layout.points] = pattern.reshape(2, -1)
+        at = LinearModel.at(watched.subset(rows).along(value[rows]), *(centre + half * sides))
         if at is not None:
             model.by_p[rows], model.by_q[rows], model.origin[rows] = at.by_p, at.by_q, at.origin
 

@@ -200,15 +200,16 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     The vector group loses its clock number (Dyn5 becomes Dyn), which `shift_degree` has, too: standard types of
     pandapower have one, its unbalanced power flow knows groups without. Yzn keeps it and is refused: it needs own data.
 
-    Cables: r0 = 4 r1 and x0 = x1, as four-core LV cable with the neutral as return has. Transformers: Dyn, vk0 = vk.
-    External grid: 200 MVA of short-circuit power.
+    Cables: c0 = c, r0 = 4 r1 and x0 = x1, as four-core LV cable with the neutral as return has. Transformers: Dyn,
+    vk0 = vk. External grid: 200 MVA of short-circuit power.
     """
     assumed = []
     line = net.line
     of_cable = {"r0_ohm_per_km": 4.0 * line["r_ohm_per_km"], "x0_ohm_per_km": line["x_ohm_per_km"]}
     if _fill(line, of_cable):
         assumed.append("lines have no zero-sequence impedance: assumed r0 = 4 r1, x0 = x1")
-    _fill(line, {"c0_nf_per_km": line["c_nf_per_km"]})
+    if _fill(line, {"c0_nf_per_km": line["c_nf_per_km"]}) and line["c_nf_per_km"].any():
+        assumed.append("lines have no zero-sequence capacitance: assumed c0 = c")
     trafo = net.trafo
     defaults = {"vk0_percent": trafo.get("vk_percent"), "vkr0_percent": trafo.get("vkr_percent"), "mag0_percent": 1e6,
                 "mag0_rx": 0.0, "si0_hv_partial": 0.9}  # fmt: skip
@@ -219,18 +220,18 @@ def ensure_zero_sequence(net: pp.pandapowerNet) -> list[str]:
     if "vector_group" in trafo:
         trafo["vector_group"] = trafo["vector_group"].astype(str).str.replace(r"^(Dyn|YNyn)\d+$", r"\1", regex=True)
     source = net.ext_grid
-    power = source["s_sc_max_mva"] if "s_sc_max_mva" in source else pd.Series(np.nan, index=source.index)
-    if power[source["in_service"].astype(bool)].isna().any():
-        assumed.append("the external grid has no short-circuit power: assumed s_sc_max_mva = 200")
-    _fill(source, {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1})
+    grid = {"s_sc_max_mva": 200.0, "rx_max": 0.1, "x0x_max": 1.0, "r0x0_max": 0.1}
+    known = source[source["in_service"].astype(bool)].reindex(columns=list(grid)).notna().all()
+    _fill(source, grid)
+    if not known.all():
+        values = ", ".join(f"{column} = {grid[column]:g}" for column in grid if not known[column])
+        assumed.append(f"the external grid has no short-circuit data: assumed {values}")
     return assumed
 
 
-_POSITIVE = {
-    "line": ("length_km", "max_i_ka", "df", "parallel"),
-    "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent", "df", "parallel"),
-}
-_NEEDED = {"line": ("length_km",), "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent")}
+# Of lines and transformers in service: what is above zero, what is so or unknown, and what is any number.
+_POSITIVE = {"line": ("length_km",), "trafo": ("sn_mva", "vn_hv_kv", "vn_lv_kv", "vk_percent")}
+_POSITIVE_OR_EMPTY = {"line": ("max_i_ka", "df", "parallel"), "trafo": ("df", "parallel")}
 _FINITE = {"line": ("r_ohm_per_km", "x_ohm_per_km"), "trafo": ("vkr_percent", "pfe_kw", "i0_percent")}
 _VECTOR_GROUPS = ("Dyn", "YNyn", "Yzn")
 
@@ -239,22 +240,21 @@ def check_elements(net: pp.pandapowerNet) -> None:
     """Refuse lines and transformers in service with data that no such element has.
 
     Raises:
-        InputError: A length, rating or impedance that is not above zero; a vector group that pandapower's unbalanced
-            power flow does not know.
+        InputError: A length, rating or impedance that cannot be; a vector group that pandapower's unbalanced power flow
+            does not know.
     """
-    for table, columns in _POSITIVE.items():
+    for table in _POSITIVE:
         elements = net[table][net[table]["in_service"].astype(bool)]
-        for column in columns:
-            values = elements.get(column, pd.Series(dtype=float)).astype(float)
-            may_miss = column not in _NEEDED[table]
-            for index, value in values[~((values > 0) | (values.isna() & may_miss))].items():
-                allowed = f"above 0{', or empty where it is not known' if column == 'max_i_ka' else ''}"
-                raise InputError(f"is not possible for a {table}", key=f"{table} {index}.{column}", value=value,
-                                 allowed=allowed)  # fmt: skip
-        for column in _FINITE[table]:
-            values = elements[column].astype(float)
-            for index, value in values[~np.isfinite(values)].items():
-                raise InputError("is missing", key=f"{table} {index}.{column}", value=value, allowed="a number")
+        for columns, fits, allowed in (
+            (_POSITIVE[table], lambda values: values > 0, "above 0"),
+            (_POSITIVE_OR_EMPTY[table], lambda values: (values > 0) | np.isnan(values), "above 0, or empty"),
+            (_FINITE[table], np.isfinite, "a number"),
+        ):
+            for column in (column for column in columns if column in elements):
+                values = elements[column].astype(float)
+                for index, value in values[~fits(values)].items():
+                    raise InputError(f"is not possible for a {table}", key=f"{table} {index}.{column}", value=value,
+                                     allowed=allowed)  # fmt: skip
     groups = net.trafo.get("vector_group", pd.Series(dtype=str))[net.trafo["in_service"].astype(bool)]
     for index, group in groups[~groups.isin(_VECTOR_GROUPS)].items():
         raise InputError("no unbalanced power flow for this vector group", key=f"trafo {index}.vector_group",

@@ -174,7 +174,7 @@ def test_unknown_rules_and_limits_without_room_are_refused():
 
 @pytest.mark.parametrize("percent", [40.0, 60.0])
 def test_currents_are_shared_out_by_what_they_are_where_most_flows(percent):
-    """Customers of other phases act on a current only where much flows: by slopes of the middle, 0.3 % was missed."""
+    """Customers of other phases act on a current only where much flows: by slopes of the middle, 1 % was missed."""
     limits = Limits(transformer_loading_percent=percent, line_loading_percent=1e3)
     given = interval(export_cap_kw=np.full(COUNT, 30.0), import_cap_kw=np.full(COUNT, 30.0))
     published = publish(given, limits, safety="robust")

@@ -206,6 +206,11 @@ class TestEnsureZeroSequence:
         net.trafo["vk0_percent"] = np.nan
         assert ensure_zero_sequence(net) == ["transformers lack zero-sequence data: assumed vk0 = vk"]
 
+    def test_a_charging_line_without_zero_sequence_capacitance_is_told(self):
+        net = networks.everything()
+        net.line["c0_nf_per_km"] = np.nan
+        assert ensure_zero_sequence(net) == ["lines have no zero-sequence capacitance: assumed c0 = c"]
+
     def test_an_external_grid_out_of_service_may_lack_data(self):
         net = networks.meshed()
         net.ext_grid = pd.concat([net.ext_grid, net.ext_grid.assign(in_service=False, s_sc_max_mva=np.nan)])
